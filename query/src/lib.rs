@@ -1,0 +1,3 @@
+//! PromQL for Ephemeris.
+
+pub mod promql;

@@ -1,0 +1,3 @@
+//! Operators: evaluate a plan over batches of series.
+
+pub mod batch;

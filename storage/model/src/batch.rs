@@ -1,0 +1,126 @@
+//! A write batch: what one request decodes to. It borrows the request's bytes.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::histogram::Histogram;
+use crate::metadata::{Exemplar, Metadata};
+use crate::reject::{RejectReason, Rejects};
+use crate::sample::Sample;
+
+/// How the body of a WAL record is encoded, so that replay finds its decoder.
+/// Numbers are part of the WAL format: never reused, never changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum BodyKind {
+    /// A remote-write 1.0 message in snappy block format.
+    RemoteWrite1 = 1,
+    /// A remote-write 2.0 message in snappy block format.
+    RemoteWrite2 = 2,
+    /// A remote-write 1.0 message, not compressed: what the server writes itself.
+    RemoteWrite1Plain = 3,
+}
+
+impl BodyKind {
+    /// The kind with this number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::RemoteWrite1),
+            2 => Some(Self::RemoteWrite2),
+            3 => Some(Self::RemoteWrite1Plain),
+            _ => None,
+        }
+    }
+}
+
+/// Reads name/value pairs out of a series' raw label bytes; one implementation per protocol.
+///
+/// It is called only when the hash of the bytes is not known yet. The bytes were checked to be
+/// well-formed when the batch was decoded; UTF-8 and all rules of a label set are checked by
+/// [`crate::validate::canonicalize`] afterwards.
+pub trait LabelSource: Sync {
+    /// Appends the pairs in the order received.
+    ///
+    /// # Errors
+    /// If the bytes do not hold pairs.
+    fn read<'a>(
+        &'a self,
+        raw: &'a [u8],
+        pairs: &mut Vec<(&'a [u8], &'a [u8])>,
+    ) -> Result<(), (RejectReason, String)>;
+}
+
+/// One series of a batch: raw label bytes and which samples are its own.
+#[derive(Clone, Debug)]
+pub struct BatchSeries<'a> {
+    /// Label bytes as received; equal bytes mean equal label sets within one body kind.
+    pub labels: Cow<'a, [u8]>,
+    /// Its part of [`WriteBatch::samples`].
+    pub samples: Range<u32>,
+    /// Its part of [`WriteBatch::histograms`].
+    pub histograms: Range<u32>,
+    /// Its part of [`WriteBatch::exemplars`].
+    pub exemplars: Range<u32>,
+}
+
+/// A histogram with its time.
+#[derive(Clone, Debug)]
+pub struct HistogramSample {
+    /// Milliseconds since the epoch.
+    pub timestamp_ms: i64,
+    /// The histogram.
+    pub histogram: Histogram,
+}
+
+/// What one request decodes to.
+pub struct WriteBatch<'a> {
+    /// How `body` is encoded.
+    pub kind: BodyKind,
+    /// The request's body as received, for the WAL.
+    pub body: &'a [u8],
+    /// Reads the label bytes of `series`.
+    pub label_source: &'a dyn LabelSource,
+    /// The series in order of the request. A series may come several times.
+    pub series: Vec<BatchSeries<'a>>,
+    /// All float samples, series after series.
+    pub samples: Vec<Sample>,
+    /// Start timestamps (0 = unknown), one per sample, or empty if none was sent.
+    pub start_timestamps: Vec<i64>,
+    /// All histograms, series after series.
+    pub histograms: Vec<HistogramSample>,
+    /// All exemplars, series after series.
+    pub exemplars: Vec<Exemplar>,
+    /// Metadata of metric families.
+    pub metadata: Vec<Metadata>,
+    /// What the decoder had to refuse.
+    pub rejects: Rejects,
+}
+
+/// Decodes bodies found in the WAL at start; the same decoders that serve requests.
+pub trait BodyDecoder: Send + Sync {
+    /// Decodes `body` and hands the batch to `visit`, once.
+    ///
+    /// # Errors
+    /// If the body cannot be decoded, in words. A body that was logged could be decoded when it
+    /// came, so this means damage.
+    fn decode(
+        &self,
+        kind: BodyKind,
+        body: &[u8],
+        visit: &mut dyn FnMut(&WriteBatch<'_>),
+    ) -> Result<(), String>;
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOutcome {
+    /// Float samples stored, or there already with the same value.
+    pub samples_written: u64,
+    /// Histograms stored, or there already.
+    pub histograms_written: u64,
+    /// Exemplars stored, or there already.
+    pub exemplars_written: u64,
+    /// What was refused.
+    pub rejects: Rejects,
+}

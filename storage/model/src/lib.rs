@@ -1,0 +1,40 @@
+//! The words of Ephemeris: labels, samples, histograms, matchers, time, write batches and the
+//! [`Source`] trait. No I/O, no protocol and no storage format lives here.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`time`] | [`TimestampMs`], [`TimeRange`] |
+//! | [`labels`] | [`Labels`], [`LabelsBuilder`]: sorted, unique label sets |
+//! | [`sample`] | [`Sample`], the staleness marker, [`SampleBuffer`] |
+//! | [`histogram`] | native histograms, as received and as PromQL computes with them |
+//! | [`matcher`] | [`Matcher`]: `=`, `!=`, `=~`, `!~` |
+//! | [`batch`] | [`WriteBatch`]: what a request decodes to |
+//! | [`validate`] | the rules for a label set and their [`Limits`] |
+//! | [`reject`] | samples refused one by one: reasons, counts, examples |
+//! | [`metadata`] | type, help and unit of a metric; exemplars |
+//! | [`source`] | [`Source`]: what a query needs of a store |
+//!
+//! When you add a [`RejectReason`], also give it a text in `reject.rs`; the server's metrics
+//! take their label values from there.
+
+pub mod batch;
+pub mod histogram;
+pub mod labels;
+pub mod matcher;
+pub mod metadata;
+pub mod reject;
+pub mod sample;
+pub mod source;
+pub mod time;
+pub mod validate;
+
+pub use batch::{BatchSeries, BodyDecoder, BodyKind, LabelSource, WriteBatch, WriteOutcome};
+pub use histogram::{CounterResetHint, FloatHistogram, Histogram, HistogramCounts, Span};
+pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use metadata::{Exemplar, Metadata, MetricType};
+pub use reject::{RejectReason, Rejects};
+pub use sample::{STALE_NAN_BITS, Sample, SampleBuffer, is_stale, stale_nan};
+pub use source::{Select, SeriesSet, Source, SourceError};
+pub use time::{TimeRange, TimestampMs};
+pub use validate::Limits;

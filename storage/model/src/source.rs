@@ -1,0 +1,119 @@
+//! The seam between queries and storage: [`Source`] is one tenant's data as it stands.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::labels::Labels;
+use crate::matcher::Matcher;
+use crate::metadata::{Exemplar, Metadata};
+use crate::sample::SampleBuffer;
+use crate::time::TimeRange;
+
+/// Which series, and which of their time.
+#[derive(Clone, Debug)]
+pub struct Select {
+    /// All must hold.
+    pub matchers: Vec<Matcher>,
+    /// Samples outside are not read. A series without a sample inside may still be listed.
+    pub range: TimeRange,
+}
+
+/// Why a source could not answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+    /// The caller asked to stop.
+    #[error("the query was canceled")]
+    Canceled,
+    /// A limit of the store was passed.
+    #[error("{0}")]
+    Limit(String),
+    /// Reading failed.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// One tenant's data at one moment: what was acknowledged before is in it, and it does not change
+/// while it is held.
+pub trait Source: Send + Sync {
+    /// The series that satisfy the matchers, each once, in an order of the store's own.
+    ///
+    /// # Errors
+    /// If the index cannot be read. Damage that leaves an answer possible is a warning of the set.
+    fn select(&self, select: &Select) -> Result<Arc<dyn SeriesSet + '_>, SourceError>;
+
+    /// Sorted names of labels on series that satisfy any of `selectors` (all series if there is
+    /// none). The range is approximate: names of series without a sample inside may be listed.
+    ///
+    /// # Errors
+    /// As [`Source::select`].
+    fn label_names(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<String>, SourceError>;
+
+    /// Sorted values of label `name` on series that satisfy any of `selectors`.
+    ///
+    /// # Errors
+    /// As [`Source::select`].
+    fn label_values(
+        &self,
+        name: &str,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<String>, SourceError>;
+
+    /// Metadata of metric families, or of the one named `metric`; at most 4 entries a family.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn metadata(&self, metric: Option<&str>) -> Result<Vec<Metadata>, SourceError>;
+
+    /// Exemplars inside the range of series that satisfy any of `selectors`, by series and time.
+    ///
+    /// # Errors
+    /// As [`Source::select`].
+    fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, SourceError>;
+}
+
+/// The series of one selection. Threads may read different series of it at the same time.
+pub trait SeriesSet: Send + Sync {
+    /// Number of series.
+    fn len(&self) -> usize;
+
+    /// Whether there is no series.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Label set of series `index`, which must be below [`SeriesSet::len`].
+    fn labels(&self, index: usize) -> Labels;
+
+    /// Reads the samples of the series `indices` inside the selection's range, in order: clears
+    /// `buffer`, fills it, hands it to `visit` with the index, and goes on to the next series.
+    /// Neighbouring series share pages, so a run of indices is cheaper than its series one by one.
+    ///
+    /// # Errors
+    /// If reading fails, or what `visit` returns.
+    fn read(
+        &self,
+        indices: Range<usize>,
+        buffer: &mut SampleBuffer,
+        visit: &mut dyn FnMut(usize, &SampleBuffer) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError>;
+
+    /// What the answer lacks: damage met so far, in words for the answer's `warnings`.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
