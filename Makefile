@@ -1,0 +1,44 @@
+# Ephemeris: what one types. `make run` and `make test` install what they miss (Debian).
+
+CARGO ?= cargo
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+# One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
+PROFILE = --release
+
+.PHONY: help run build test check fmt clippy doc bench deny build-deps test-clients
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+run: build ## Build and serve on localhost:9090 (ARGS="--listen …" for flags)
+	exec $(TARGET_DIR)/release/ephemeris serve $(ARGS)
+
+build: build-deps ## Build the release binaries
+	$(CARGO) build $(PROFILE) --locked
+
+test: build test-clients ## All tests; with ../shared present the conformance scripts too
+	$(CARGO) test $(PROFILE) --locked --workspace --no-fail-fast
+
+check: fmt clippy doc test ## What CI runs
+
+fmt: ## Formatting, checked
+	$(CARGO) fmt --all --check
+
+clippy: build-deps ## Lints, warnings denied
+	$(CARGO) clippy $(PROFILE) --locked --workspace --all-targets -- -D warnings
+
+doc: build-deps ## Documentation builds without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PROFILE) --locked --workspace --no-deps --document-private-items
+
+bench: build ## Ingest 100,000 series x 60 scrapes through HTTP and report
+	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- quick
+
+deny: ## Licences, bans and sources of dependencies (installs cargo-deny)
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check licenses bans sources
+
+build-deps: # RocksDB is C++ and its binding is generated with libclang
+	@deploy/build-deps
+
+test-clients: # Prometheus and promtool, as users run them
+	@server/tests/clients/install
