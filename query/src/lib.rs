@@ -1,3 +1,4 @@
 //! PromQL for Ephemeris.
 
+pub mod budget;
 pub mod promql;

@@ -2,5 +2,8 @@
 
 pub mod annotations;
 pub mod ast;
+pub mod engine;
+pub mod error;
 pub mod exec;
 pub mod functions;
+pub mod result;
