@@ -1,0 +1,185 @@
+//! Bodies of requests: their limits, and decompression into a buffer the caller keeps.
+
+use crate::error::IngestError;
+
+/// A copy of 64 bytes takes 3 bytes of snappy, and nothing yields more per byte.
+const SNAPPY_RATIO_MAX: usize = 22;
+
+/// A buffer that grew beyond this for one large body is given back at the next ordinary one.
+const BUFFER_KEEP_BYTES: usize = 4 << 20;
+
+/// What one request may cost before its content is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body as received.
+    pub compressed_bytes_max: usize,
+    /// Bytes of a body after decompression.
+    pub decompressed_bytes_max: usize,
+    /// Bytes of memory that series, samples and all else of one decoded request may take.
+    pub batch_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            compressed_bytes_max: 32 << 20,
+            decompressed_bytes_max: 32 << 20,
+            batch_bytes_max: 128 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// For bodies that passed the limits of their time already: those in the WAL.
+    pub const REPLAY: Self = Self {
+        compressed_bytes_max: usize::MAX,
+        decompressed_bytes_max: u32::MAX as usize,
+        batch_bytes_max: usize::MAX,
+    };
+}
+
+/// Checks the size of a body as received. Called before anything is read from it.
+///
+/// # Errors
+/// If it is empty or too large.
+pub fn check_size(body: &[u8], limits: &Limits) -> Result<(), IngestError> {
+    if body.is_empty() {
+        return Err(IngestError::EmptyBody);
+    }
+    if body.len() > limits.compressed_bytes_max {
+        return Err(IngestError::CompressedTooLarge {
+            got: body.len(),
+            limit: limits.compressed_bytes_max,
+        });
+    }
+    Ok(())
+}
+
+/// Decompresses a snappy block into `buffer` and returns the part of it that was filled.
+/// The declared length is checked before any memory is taken; `buffer` is kept between calls so
+/// that its memory is used again.
+///
+/// # Errors
+/// If the body is empty, passes a limit or is not a snappy block.
+pub fn decompress_snappy<'a>(
+    body: &[u8],
+    limits: &Limits,
+    buffer: &'a mut Vec<u8>,
+) -> Result<&'a [u8], IngestError> {
+    check_size(body, limits)?;
+    let bad = |e: snap::Error| IngestError::BadSnappy(e.to_string());
+    let declared = snap::raw::decompress_len(body).map_err(bad)?;
+    if declared > body.len().saturating_mul(SNAPPY_RATIO_MAX) {
+        return Err(IngestError::BadSnappy(format!(
+            "{declared} bytes declared, more than {} bytes can hold",
+            body.len()
+        )));
+    }
+    if declared > limits.decompressed_bytes_max {
+        return Err(IngestError::DecompressedTooLarge {
+            got: declared,
+            limit: limits.decompressed_bytes_max,
+        });
+    }
+    if buffer.len() > BUFFER_KEEP_BYTES && declared <= BUFFER_KEEP_BYTES {
+        buffer.truncate(BUFFER_KEEP_BYTES);
+        buffer.shrink_to_fit();
+    }
+    if buffer.len() < declared {
+        buffer.resize(declared, 0);
+    }
+    let filled = snap::raw::Decoder::new().decompress(body, buffer).map_err(bad)?;
+    Ok(&buffer[..filled])
+}
+
+/// Compresses `message` as a snappy block, as senders of remote write do.
+///
+/// # Errors
+/// If the message is 4 GiB or larger, which the format cannot express.
+pub fn compress_snappy(message: &[u8]) -> Result<Vec<u8>, IngestError> {
+    snap::raw::Encoder::new()
+        .compress_vec(message)
+        .map_err(|e| IngestError::BadSnappy(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn refuse(body: &[u8], limits: &Limits) -> IngestError {
+        let mut buffer = Vec::new();
+        let error = decompress_snappy(body, limits, &mut buffer).expect_err("must be refused");
+        assert_eq!(buffer.capacity(), 0, "memory was taken before the check");
+        error
+    }
+
+    #[test]
+    fn a_block_comes_back_and_the_buffer_is_used_again() {
+        let mut buffer = Vec::new();
+        for message in [&b"hello hello hello"[..], b"", b"hi", &[7; 100_000]] {
+            let body = compress_snappy(message).expect("small");
+            let got = decompress_snappy(&body, &Limits::default(), &mut buffer);
+            assert_eq!(got.expect("valid block"), message);
+        }
+        assert_eq!(buffer.len(), 100_000);
+    }
+
+    #[test]
+    fn a_buffer_grown_for_a_large_body_is_given_back() {
+        let mut buffer = Vec::new();
+        for (size, kept) in [(9 << 20, 9 << 20), (10, BUFFER_KEEP_BYTES)] {
+            let body = compress_snappy(&vec![1; size]).expect("small");
+            decompress_snappy(&body, &Limits::default(), &mut buffer).expect("valid block");
+            assert_eq!(buffer.capacity(), kept);
+        }
+    }
+
+    #[test]
+    fn an_empty_body_is_an_error() {
+        assert_eq!(refuse(b"", &Limits::default()).to_string(), "body is empty");
+    }
+
+    #[test]
+    fn a_declared_length_the_input_cannot_hold_is_corrupt() {
+        for body in [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0xff, 0xff, 0xff, 0xff, 0x1f], &[0x80]]
+        {
+            let error = refuse(body, &Limits::default());
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        }
+        let error = refuse(&[0x80, 0x01, 0, 0], &Limits::default());
+        assert_eq!(
+            error.to_string(),
+            "body is not valid snappy: 128 bytes declared, more than 4 bytes can hold"
+        );
+    }
+
+    #[test]
+    fn limits_name_themselves() {
+        let limits =
+            Limits { compressed_bytes_max: 50, decompressed_bytes_max: 100, ..Limits::default() };
+        let body = compress_snappy(&[7; 101]).expect("small");
+        let error = refuse(&body, &limits);
+        assert_eq!(error.kind(), ErrorKind::Limit);
+        assert_eq!(
+            error.to_string(),
+            "decompressed body is 101 bytes; limit is 100 (limits.decompressed_bytes_max)"
+        );
+        let error = refuse(&[0; 51], &limits);
+        assert_eq!(error.kind(), ErrorKind::Limit);
+        assert_eq!(
+            error.to_string(),
+            "body is 51 bytes; limit is 50 (limits.compressed_bytes_max)"
+        );
+    }
+
+    #[test]
+    fn a_damaged_block_is_an_error() {
+        let body = compress_snappy(&[7; 1000]).expect("small");
+        for cut in 1..body.len() {
+            let mut buffer = Vec::new();
+            let got = decompress_snappy(&body[..cut], &Limits::default(), &mut buffer);
+            assert!(matches!(got, Err(IngestError::BadSnappy(_))), "cut at {cut}: {got:?}");
+        }
+    }
+}

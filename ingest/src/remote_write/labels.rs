@@ -1,0 +1,200 @@
+//! Raw label bytes of a series: the `labels` fields of a remote-write 1.0 series, tags included,
+//! one after the other. Both versions of the protocol hand labels on in this form.
+
+use std::borrow::Cow;
+
+use ephemeris_model::{LabelSource, RejectReason};
+
+use crate::error::IngestError;
+use crate::wire::{Reader, WireType};
+
+/// Tag of `TimeSeries.labels` in remote write 1.0.
+#[cfg(test)]
+const TAG_LABEL: u8 = 0x0a;
+/// Tag of `Label.name`.
+const TAG_NAME: u8 = 0x0a;
+/// Tag of `Label.value`.
+const TAG_VALUE: u8 = 0x12;
+
+/// More labels than any setting allows; beyond it they are not even listed.
+const LABELS_MAX: usize = 1 << 16;
+
+/// Name and value as received.
+pub(super) type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// Reads the pairs of raw label bytes.
+pub(super) struct RawLabels;
+
+impl LabelSource for RawLabels {
+    fn read<'a>(
+        &'a self,
+        raw: &'a [u8],
+        pairs: &mut Vec<Pair<'a>>,
+    ) -> Result<(), (RejectReason, String)> {
+        let damaged = |e: IngestError| (RejectReason::InvalidUtf8, format!("labels: {e}"));
+        let mut reader = Reader::new(raw);
+        let mut count = 0;
+        while reader.field().map_err(damaged)?.is_some() {
+            count += 1;
+            if count > LABELS_MAX {
+                let text = format!("series has more than {LABELS_MAX} labels");
+                return Err((RejectReason::TooManyLabels, text));
+            }
+            let label = reader.message("label").map_err(damaged)?;
+            pairs.push(read_pair(label).map_err(damaged)?);
+        }
+        Ok(())
+    }
+}
+
+/// Reads a `Label` message. Of a repeated field the last one counts.
+pub(super) fn read_pair(mut label: Reader<'_>) -> Result<Pair<'_>, IngestError> {
+    let (mut name, mut value) = (&[][..], &[][..]);
+    while let Some(field) = label.field()? {
+        match field.number {
+            1 => {
+                field.expect(WireType::Length, "label name")?;
+                name = label.bytes("label name")?;
+            }
+            2 => {
+                field.expect(WireType::Length, "label value")?;
+                value = label.bytes("label value")?;
+            }
+            _ => label.skip(field)?,
+        }
+    }
+    Ok((name, value))
+}
+
+/// Checks that a `Label` message is well-formed. Nearly all are a short name and a short value in
+/// this order; only others are read field by field.
+#[inline]
+pub(super) fn check_label(label: Reader<'_>) -> Result<(), IngestError> {
+    if is_plain_label(label.rest()) {
+        return Ok(());
+    }
+    read_pair(label).map(drop)
+}
+
+#[inline]
+fn is_plain_label(label: &[u8]) -> bool {
+    let [TAG_NAME, name_length @ 0..0x80, rest @ ..] = label else { return false };
+    let Some([TAG_VALUE, value_length @ 0..0x80, value @ ..]) =
+        rest.get(usize::from(*name_length)..)
+    else {
+        return false;
+    };
+    value.len() == usize::from(*value_length)
+}
+
+/// Adds the label bytes `start..reader.at()` to those of the series so far: as long as labels lie
+/// together they are borrowed; if something lies between, they are copied.
+#[inline]
+pub(super) fn extend_run<'a>(
+    labels: &mut Cow<'a, [u8]>,
+    run: &mut Option<(usize, usize)>,
+    reader: &Reader<'a>,
+    start: usize,
+) {
+    match *run {
+        None => {
+            *labels = Cow::Borrowed(reader.since(start));
+            *run = Some((start, reader.at()));
+        }
+        Some((run_start, run_end)) if run_end == start && matches!(labels, Cow::Borrowed(_)) => {
+            *labels = Cow::Borrowed(reader.since(run_start));
+            *run = Some((run_start, reader.at()));
+        }
+        Some(_) => labels.to_mut().extend_from_slice(reader.since(start)),
+    }
+}
+
+/// The metric name in raw label bytes, for texts; empty if there is none.
+pub(super) fn metric_name(raw: &[u8]) -> String {
+    let mut pairs = Vec::new();
+    if RawLabels.read(raw, &mut pairs).is_err() {
+        return String::new();
+    }
+    let found = pairs.iter().find(|(name, _)| *name == b"__name__");
+    found.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+}
+
+/// Appends a label in the form [`RawLabels`] reads.
+#[cfg(test)]
+pub(super) fn append_label(raw: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let length =
+        2 + varint_length(name.len()) + name.len() + varint_length(value.len()) + value.len();
+    raw.push(TAG_LABEL);
+    append_varint(raw, length);
+    raw.push(TAG_NAME);
+    append_varint(raw, name.len());
+    raw.extend_from_slice(name);
+    raw.push(TAG_VALUE);
+    append_varint(raw, value.len());
+    raw.extend_from_slice(value);
+}
+
+#[cfg(test)]
+fn append_varint(raw: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        raw.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    raw.push(value as u8);
+}
+
+#[cfg(test)]
+const fn varint_length(value: usize) -> usize {
+    let bits = usize::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_appended_are_read_again() {
+        let long = vec![b'x'; 20_000];
+        let labels: [Pair<'_>; 4] =
+            [(b"__name__", b"up"), (b"", b""), (b"a", &long), (&long, &[0xff; 127])];
+        let mut raw = Vec::new();
+        for (name, value) in labels {
+            append_label(&mut raw, name, value);
+        }
+        let mut pairs = Vec::new();
+        RawLabels.read(&raw, &mut pairs).expect("well-formed");
+        assert_eq!(pairs, labels);
+        assert_eq!(metric_name(&raw), "up");
+    }
+
+    #[test]
+    fn the_short_cut_takes_plain_labels_only() {
+        assert!(is_plain_label(b"\x0a\x01a\x12\x02bc"));
+        assert!(is_plain_label(b"\x0a\x00\x12\x00"));
+        for other in [
+            &b""[..],
+            b"\x0a",
+            b"\x0a\x01a",
+            b"\x0a\x01a\x12",
+            b"\x0a\x01a\x12\x02b",
+            b"\x0a\x01a\x12\x02bcd",
+            b"\x12\x01a\x0a\x02bc",
+            b"\x0a\x81\x00a\x12\x02bc",
+        ] {
+            assert!(!is_plain_label(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_labels_no_setting_allows_is_not_listed() {
+        let raw = [TAG_LABEL, 0].repeat(LABELS_MAX + 1);
+        let mut pairs = Vec::new();
+        let (reason, text) = RawLabels.read(&raw, &mut pairs).expect_err("too many");
+        assert_eq!(
+            (reason, text.as_str()),
+            (RejectReason::TooManyLabels, "series has more than 65536 labels")
+        );
+        assert_eq!(pairs.len(), LABELS_MAX);
+    }
+}

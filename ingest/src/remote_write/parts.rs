@@ -1,0 +1,308 @@
+//! What both versions share while a batch is being built: the memory budget, the columns of the
+//! batch and where the current series began in them.
+
+use std::mem::size_of;
+use std::ops::Range;
+
+use ephemeris_model::batch::HistogramSample;
+use ephemeris_model::{
+    BatchSeries, BodyKind, Exemplar, LabelSource, Metadata, RejectReason, Rejects, Sample,
+    WriteBatch,
+};
+
+use crate::error::IngestError;
+use crate::wire::{Reader, WireType};
+
+use super::labels::metric_name;
+
+/// Bytes of a help text or unit above which metadata is refused.
+const METADATA_TEXT_BYTES_MAX: usize = 16 << 10;
+/// Bytes of the name of a metric family above which metadata is refused.
+const METADATA_NAME_BYTES_MAX: usize = 1 << 10;
+
+/// Memory that decoding may still take.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: usize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { left: limit, limit }
+    }
+
+    /// Takes `bytes` of it.
+    #[inline]
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), IngestError> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(IngestError::BatchTooLarge { limit: self.limit }),
+        }
+    }
+
+    /// Takes the size of one more `T`.
+    #[inline]
+    pub(super) fn take_one<T>(&mut self) -> Result<(), IngestError> {
+        self.take(size_of::<T>())
+    }
+}
+
+/// The columns of a batch so far.
+#[derive(Default)]
+pub(super) struct Columns {
+    pub(super) samples: Vec<Sample>,
+    /// As long as `samples`, or empty as long as no sample has one.
+    pub(super) start_timestamps: Vec<i64>,
+    pub(super) histograms: Vec<HistogramSample>,
+    pub(super) exemplars: Vec<Exemplar>,
+    pub(super) metadata: Vec<Metadata>,
+    pub(super) rejects: Rejects,
+}
+
+/// Where a series begins in the columns, and what was refused of it.
+pub(super) struct Open {
+    samples: usize,
+    histograms: usize,
+    exemplars: usize,
+    bad_histograms: Refused,
+    bad_exemplars: Refused,
+}
+
+/// How many items of a series were refused, and why the first was.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    text: String,
+}
+
+impl Refused {
+    fn add(&mut self, text: String) {
+        if self.count == 0 {
+            self.text = text;
+        }
+        self.count += 1;
+    }
+}
+
+impl Open {
+    pub(super) fn refuse_histogram(&mut self, text: String) {
+        self.bad_histograms.add(text);
+    }
+
+    pub(super) fn refuse_exemplar(&mut self, text: String) {
+        self.bad_exemplars.add(text);
+    }
+
+    /// Whether items of the series were refused, so that it is not empty for want of any.
+    pub(super) const fn has_refused(&self) -> bool {
+        self.bad_histograms.count + self.bad_exemplars.count > 0
+    }
+}
+
+/// The items of one series.
+#[derive(Clone, Debug)]
+pub(super) struct Items {
+    pub(super) samples: Range<u32>,
+    pub(super) histograms: Range<u32>,
+    pub(super) exemplars: Range<u32>,
+}
+
+impl Items {
+    pub(super) const fn series(self, labels: std::borrow::Cow<'_, [u8]>) -> BatchSeries<'_> {
+        BatchSeries {
+            labels,
+            samples: self.samples,
+            histograms: self.histograms,
+            exemplars: self.exemplars,
+        }
+    }
+}
+
+impl Columns {
+    /// Begins a series.
+    #[inline]
+    pub(super) fn open(&self) -> Open {
+        Open {
+            samples: self.samples.len(),
+            histograms: self.histograms.len(),
+            exemplars: self.exemplars.len(),
+            bad_histograms: Refused::default(),
+            bad_exemplars: Refused::default(),
+        }
+    }
+
+    /// Ends a series: reports what was refused of it and gives its items, or none if it has none.
+    #[inline]
+    pub(super) fn close(
+        &mut self,
+        open: &Open,
+        raw_labels: &[u8],
+    ) -> Result<Option<Items>, IngestError> {
+        if open.has_refused() {
+            self.report(open, raw_labels);
+        }
+        let items = Items {
+            samples: range(open.samples, self.samples.len())?,
+            histograms: range(open.histograms, self.histograms.len())?,
+            exemplars: range(open.exemplars, self.exemplars.len())?,
+        };
+        let none =
+            items.samples.is_empty() && items.histograms.is_empty() && items.exemplars.is_empty();
+        Ok((!none).then_some(items))
+    }
+
+    #[cold]
+    fn report(&mut self, open: &Open, raw_labels: &[u8]) {
+        for (reason, refused) in [
+            (RejectReason::InvalidHistogram, &open.bad_histograms),
+            (RejectReason::InvalidExemplar, &open.bad_exemplars),
+        ] {
+            if refused.count > 0 {
+                self.rejects.add(reason, refused.count, || {
+                    format!("series {:?}: {}", metric_name(raw_labels), refused.text)
+                });
+            }
+        }
+    }
+
+    /// Adds metadata if its texts are UTF-8 and of reasonable size; else it is a reject.
+    pub(super) fn add_metadata(&mut self, metadata: RawMetadata<'_>) {
+        match metadata.check() {
+            Ok(checked) => self.metadata.push(checked),
+            Err(text) => self.rejects.add(RejectReason::InvalidMetadata, 1, || text),
+        }
+    }
+
+    /// The batch, once all series are known.
+    pub(super) fn into_batch<'a>(
+        self,
+        kind: BodyKind,
+        body: &'a [u8],
+        label_source: &'a dyn LabelSource,
+        series: Vec<BatchSeries<'a>>,
+    ) -> WriteBatch<'a> {
+        WriteBatch {
+            kind,
+            body,
+            label_source,
+            series,
+            samples: self.samples,
+            start_timestamps: self.start_timestamps,
+            histograms: self.histograms,
+            exemplars: self.exemplars,
+            metadata: self.metadata,
+            rejects: self.rejects,
+        }
+    }
+}
+
+fn range(start: usize, end: usize) -> Result<Range<u32>, IngestError> {
+    let number =
+        |n| u32::try_from(n).map_err(|_| IngestError::BatchTooLarge { limit: u32::MAX as usize });
+    Ok(number(start)?..number(end)?)
+}
+
+/// Metadata as received.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RawMetadata<'a> {
+    pub(super) metric: &'a [u8],
+    pub(super) metric_type: u64,
+    pub(super) help: &'a [u8],
+    pub(super) unit: &'a [u8],
+}
+
+impl RawMetadata<'_> {
+    fn check(&self) -> Result<Metadata, String> {
+        let shown = String::from_utf8_lossy(&self.metric[..self.metric.len().min(100)]);
+        if self.metric.is_empty() {
+            return Err("metadata without name of a metric".to_owned());
+        }
+        let text = |what, bytes: &[u8], limit| {
+            if bytes.len() > limit {
+                let length = bytes.len();
+                return Err(format!(
+                    "{what} in metadata of {shown:?} is {length} bytes; limit is {limit}"
+                ));
+            }
+            simdutf8::basic::from_utf8(bytes)
+                .map(str::to_owned)
+                .map_err(|_| format!("{what} in metadata of {shown:?} is not UTF-8"))
+        };
+        Ok(Metadata {
+            metric: text("name", self.metric, METADATA_NAME_BYTES_MAX)?,
+            metric_type: ephemeris_model::MetricType::from_number(self.metric_type),
+            help: text("help", self.help, METADATA_TEXT_BYTES_MAX)?,
+            unit: text("unit", self.unit, METADATA_TEXT_BYTES_MAX)?,
+        })
+    }
+}
+
+/// Which version of the protocol a message belongs to, where the two share a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    V1,
+    V2,
+}
+
+/// A `Sample` as received.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RawSample {
+    pub(super) value: f64,
+    pub(super) timestamp_ms: i64,
+    /// 0 = unknown. Remote write 1.0 has no such field.
+    pub(super) start_timestamp_ms: i64,
+}
+
+/// Reads a `Sample` message, field by field or, as nearly all are, as one pattern.
+#[inline]
+pub(super) fn read_sample(
+    mut reader: Reader<'_>,
+    version: Version,
+) -> Result<RawSample, IngestError> {
+    if let Some((value, timestamp)) = plain_sample(reader.rest()) {
+        return Ok(RawSample { value, timestamp_ms: timestamp, start_timestamp_ms: 0 });
+    }
+    let mut sample = RawSample::default();
+    while let Some(field) = reader.field()? {
+        match field.number {
+            1 => {
+                field.expect(WireType::Fixed64, "value of sample")?;
+                sample.value = reader.double("value of sample")?;
+            }
+            2 => {
+                field.expect(WireType::Varint, "timestamp of sample")?;
+                sample.timestamp_ms = reader.varint("timestamp of sample")?.cast_signed();
+            }
+            3 if version == Version::V2 => {
+                field.expect(WireType::Varint, "start timestamp of sample")?;
+                sample.start_timestamp_ms =
+                    reader.varint("start timestamp of sample")?.cast_signed();
+            }
+            _ => reader.skip(field)?,
+        }
+    }
+    Ok(sample)
+}
+
+/// A value, then a timestamp of six bytes: any time from 1971 to 2109.
+#[inline]
+fn plain_sample(bytes: &[u8]) -> Option<(f64, i64)> {
+    let bytes = <&[u8; 16]>::try_from(bytes).ok()?;
+    if bytes[0] != 0x09 || bytes[9] != 0x10 || bytes[15] >= 0x80 {
+        return None;
+    }
+    let mut timestamp = 0_i64;
+    for (i, &byte) in bytes[10..15].iter().enumerate() {
+        if byte < 0x80 {
+            return None;
+        }
+        timestamp |= i64::from(byte & 0x7f) << (7 * i);
+    }
+    timestamp |= i64::from(bytes[15]) << 35;
+    let value = <[u8; 8]>::try_from(&bytes[1..9]).ok()?;
+    Some((f64::from_bits(u64::from_le_bytes(value)), timestamp))
+}
