@@ -210,6 +210,67 @@ pub enum AggregateOp {
     LimitRatio,
 }
 
+impl AggregateOp {
+    /// Every aggregation.
+    pub const ALL: &'static [Self] = &[
+        Self::Sum,
+        Self::Avg,
+        Self::Min,
+        Self::Max,
+        Self::Count,
+        Self::Group,
+        Self::Stddev,
+        Self::Stdvar,
+        Self::Topk,
+        Self::Bottomk,
+        Self::CountValues,
+        Self::Quantile,
+        Self::Limitk,
+        Self::LimitRatio,
+    ];
+
+    /// The aggregation with this name, in lower case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|op| op.as_str() == name)
+    }
+
+    /// As written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Count => "count",
+            Self::Group => "group",
+            Self::Stddev => "stddev",
+            Self::Stdvar => "stdvar",
+            Self::Topk => "topk",
+            Self::Bottomk => "bottomk",
+            Self::CountValues => "count_values",
+            Self::Quantile => "quantile",
+            Self::Limitk => "limitk",
+            Self::LimitRatio => "limit_ratio",
+        }
+    }
+
+    /// Whether a parameter comes before the vector.
+    #[must_use]
+    pub const fn has_param(self) -> bool {
+        matches!(
+            self,
+            Self::Topk
+                | Self::Bottomk
+                | Self::CountValues
+                | Self::Quantile
+                | Self::Limitk
+                | Self::LimitRatio
+        )
+    }
+}
+
 /// `op by (labels) (param, expr)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {

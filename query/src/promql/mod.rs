@@ -6,4 +6,6 @@ pub mod engine;
 pub mod error;
 pub mod exec;
 pub mod functions;
+pub mod parse;
 pub mod result;
+pub mod text;

@@ -1,0 +1,63 @@
+//! From text to syntax tree: lexer, recursive-descent parser, type check.
+//!
+//! Names, precedence and error texts are those of Prometheus 3.14. Everything a query can ask for
+//! is bounded here, so that later stages may recurse over the tree: see [`QUERY_BYTES_MAX`] and
+//! [`DEPTH_MAX`].
+//!
+//! | file | holds |
+//! |---|---|
+//! | `lexer`, `token`, `number` | characters to tokens, tokens to values |
+//! | `parser` | the state all rules share; depth and errors |
+//! | `expr` | operators, calls, aggregations |
+//! | `selector` | `{…}`, `[…]`, `offset`, `@` |
+//! | `duration` | arithmetic between brackets and behind `offset` |
+//! | `check` | types, and what else a syntactically correct query may get wrong |
+
+mod check;
+mod duration;
+mod error;
+mod expr;
+mod lexer;
+mod number;
+mod parser;
+mod selector;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use ephemeris_model::Matcher;
+
+use super::ast::Expr;
+use parser::Parser;
+
+pub use error::ParseError;
+pub use number::parse_duration;
+
+/// Longest query accepted, in bytes.
+pub const QUERY_BYTES_MAX: usize = 256 << 10;
+
+/// Most levels of a syntax tree. A chain such as `1 + 1 + 1` has one level per operator.
+pub const DEPTH_MAX: usize = 256;
+
+/// Parses and checks a query.
+///
+/// # Errors
+/// The first thing that is wrong with it, and where.
+pub fn parse(query: &str) -> Result<Expr, ParseError> {
+    let mut parser = Parser::new(query)?;
+    let mut expr = parser.whole_expression()?;
+    check::check(&mut expr, query)?;
+    Ok(expr)
+}
+
+/// Parses a series selector as `match[]` holds it: `up`, `{job="x"}`; no range, no modifiers.
+///
+/// Matchers that all accept the empty string are not refused here: what that means is for the
+/// caller to say.
+///
+/// # Errors
+/// The first thing that is wrong with it, and where.
+pub fn parse_selector(selector: &str) -> Result<Vec<Matcher>, ParseError> {
+    Parser::new(selector)?.whole_selector()
+}
