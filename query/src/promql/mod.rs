@@ -7,5 +7,6 @@ pub mod error;
 pub mod exec;
 pub mod functions;
 pub mod parse;
+pub mod print;
 pub mod result;
 pub mod text;

@@ -37,7 +37,7 @@ impl Parser<'_> {
     pub(super) fn positive_duration(&mut self, context: &str, expected: &str) -> Result<Duration> {
         let tree = self.duration_binary(1, Place { context, expected })?;
         match tree.expr.kind {
-            DurationExprKind::Number(number) if number.value <= 0.0 => {
+            DurationExprKind::Number(number) if seconds_to_ms(number.value) <= 0 => {
                 Err(self.error(tree.expr.position, "duration must be greater than 0"))
             }
             _ => Ok(into_duration(tree.expr)),
