@@ -1,10 +1,14 @@
 //! The engine of Ephemeris: write-ahead log, head, blocks, index and catalog.
 
+pub mod catalog;
 mod clock;
 mod config;
 pub mod encoding;
 pub mod error;
+pub mod maintenance;
+pub mod metrics;
 mod plain;
+pub mod rocks;
 pub mod series;
 mod stats;
 mod store;

@@ -1,0 +1,87 @@
+//! The row of a block: what the catalog knows of it without opening it.
+
+use ephemeris_model::{TimeRange, TimestampMs};
+
+use crate::encoding::{Damage, Input, put_varint, put_zigzag};
+
+/// Version of the row's encoding.
+const VERSION: u8 = 1;
+
+/// Number of a block; never used twice in a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockId(pub u32);
+
+/// What the catalog knows of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlockRow {
+    /// Its number.
+    pub id: BlockId,
+    /// The partition: all its samples lie inside.
+    pub range: TimeRange,
+    /// Time of its earliest sample.
+    pub min_time: TimestampMs,
+    /// Time of its latest sample, inclusive.
+    pub max_time: TimestampMs,
+    /// How often its samples were merged: 0 for a block sealed from the head.
+    pub level: u8,
+    /// Size of its file.
+    pub bytes: u64,
+    /// Number of series.
+    pub series_count: u64,
+    /// Number of samples, histograms included.
+    pub sample_count: u64,
+}
+
+impl BlockRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION, self.level];
+        put_zigzag(&mut out, self.range.start.0);
+        put_zigzag(&mut out, self.range.end.0);
+        put_zigzag(&mut out, self.min_time.0);
+        put_zigzag(&mut out, self.max_time.0);
+        put_varint(&mut out, self.bytes);
+        put_varint(&mut out, self.series_count);
+        put_varint(&mut out, self.sample_count);
+        out
+    }
+
+    pub(super) fn decode(id: BlockId, bytes: &[u8]) -> Result<Self, Damage> {
+        let mut input = Input::new(bytes);
+        if input.u8()? != VERSION {
+            return Err(Damage("the version is not known"));
+        }
+        let level = input.u8()?;
+        let mut time = || input.zigzag().map(TimestampMs);
+        let range = TimeRange::new(time()?, time()?);
+        let (min_time, max_time) = (time()?, time()?);
+        let (bytes, series_count, sample_count) =
+            (input.varint()?, input.varint()?, input.varint()?);
+        input.end()?;
+        Ok(Self { id, range, min_time, max_time, level, bytes, series_count, sample_count })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_comes_back_and_a_cut_one_is_damage() {
+        let row = BlockRow {
+            id: BlockId(5),
+            range: TimeRange::of_day(20_000),
+            min_time: TimestampMs(-4),
+            max_time: TimestampMs(i64::MAX),
+            level: 2,
+            bytes: 1 << 40,
+            series_count: 3,
+            sample_count: u64::MAX,
+        };
+        let bytes = row.encode();
+        assert_eq!(BlockRow::decode(BlockId(5), &bytes), Ok(row));
+        for end in 0..bytes.len() {
+            assert!(BlockRow::decode(BlockId(5), &bytes[..end]).is_err());
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Metrics: samples, their encodings, blocks.
+
+pub mod block;
+pub mod samples;

@@ -1,0 +1,338 @@
+//! RocksDB: the only place that names it. Two families: `catalog`, a few small rows written with
+//! sync, and `blocks`, filled only by ingesting one sorted file per block and never compacted.
+//!
+//! A block is freed by deleting its file, so no tombstone is ever written there. No sample passes
+//! a memtable.
+
+pub mod keys;
+mod sink;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBPinnableSlice, IngestExternalFileOptions, IteratorMode, Options, WriteBatch, WriteOptions,
+};
+
+use crate::catalog::BlockId;
+use crate::error::{Error, Result};
+pub use sink::BlockSink;
+
+const CATALOG: &str = "catalog";
+const BLOCKS: &str = "blocks";
+/// RocksDB's cache of what was read from blocks, and of their indexes.
+const CACHE_BYTES: usize = 24 << 20;
+/// Files held open at most. Finite, so that opening does not open every block.
+const OPEN_FILES_MAX: i32 = 1024;
+/// A new block up to this size is read once, since writing it left nothing in the page cache.
+const WARM_BYTES_MAX: u64 = 256 << 20;
+/// Where a block's file lies until it is ingested.
+const INCOMING: &str = "incoming";
+
+/// The database. Threads share it.
+pub struct Rocks {
+    db: DB,
+    incoming: PathBuf,
+}
+
+/// A value as it lies in RocksDB's memory.
+pub struct Value<'a>(DBPinnableSlice<'a>);
+
+impl Deref for Value<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Changes to the catalog that happen together or not at all.
+#[derive(Default)]
+pub struct CatalogBatch {
+    batch: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl CatalogBatch {
+    /// Sets a row.
+    pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.batch.push((key.into(), Some(value.into())));
+    }
+
+    /// Removes a row.
+    pub fn delete(&mut self, key: impl Into<Vec<u8>>) {
+        self.batch.push((key.into(), None));
+    }
+}
+
+/// Whether a catalog write is on disk when it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// It is.
+    Now,
+    /// It is after the next synced write.
+    Later,
+}
+
+impl Rocks {
+    /// Opens the database in `dir`, creating it if it is not there.
+    ///
+    /// # Errors
+    /// If RocksDB cannot open it.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let incoming = dir.join(INCOMING);
+        // Files left here were never ingested.
+        match fs::remove_dir_all(&incoming) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(format!("removing {}", incoming.display()), error));
+            }
+            _ => {}
+        }
+        fs::create_dir_all(&incoming)
+            .map_err(|error| Error::io(format!("creating {}", incoming.display()), error))?;
+        let families = [
+            ColumnFamilyDescriptor::new(CATALOG, catalog_options()),
+            ColumnFamilyDescriptor::new(BLOCKS, block_options().clone()),
+        ];
+        let db = DB::open_cf_descriptors(&database_options(), dir, families)
+            .map_err(|error| rocks_error("opening the database", &error))?;
+        Ok(Self { db, incoming })
+    }
+
+    /// A writer for the values of a new block. Nothing is visible before [`Rocks::ingest`].
+    ///
+    /// # Errors
+    /// If the file cannot be created.
+    pub fn block_sink(&self, block: BlockId) -> Result<BlockSink> {
+        BlockSink::create(block, self.incoming_path(block), block_options())
+    }
+
+    fn incoming_path(&self, block: BlockId) -> PathBuf {
+        self.incoming.join(format!("{:010}.sst", block.0))
+    }
+
+    /// Moves the finished file of `block` into the database. The catalog does not know it yet.
+    ///
+    /// # Errors
+    /// If RocksDB refuses it.
+    pub fn ingest(&self, block: BlockId) -> Result<()> {
+        let path = self.incoming_path(block);
+        warm(&path)?;
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        options.set_allow_blocking_flush(false);
+        self.db
+            .ingest_external_file_cf_opts(self.blocks(), &options, vec![path])
+            .map_err(|error| rocks_error("ingesting a block", &error))
+    }
+
+    /// Deletes the file of `block`. Values held keep their memory.
+    ///
+    /// # Errors
+    /// If RocksDB fails.
+    pub fn delete_block(&self, block: BlockId) -> Result<()> {
+        let first = keys::block_key(block, 0, 0);
+        let last = keys::block_key(block, u8::MAX, u32::MAX);
+        self.db
+            .delete_file_in_range_cf(self.blocks(), first, last)
+            .map_err(|error| rocks_error("deleting a block", &error))
+    }
+
+    /// The blocks that have a file.
+    ///
+    /// # Errors
+    /// If RocksDB fails.
+    pub fn block_ids(&self) -> Result<Vec<BlockId>> {
+        let files =
+            self.db.live_files().map_err(|error| rocks_error("listing the blocks", &error))?;
+        let ids: BTreeSet<BlockId> = files
+            .iter()
+            .filter(|file| file.column_family_name == BLOCKS)
+            .filter_map(|file| file.start_key.as_deref().and_then(keys::block_of_key))
+            .collect();
+        Ok(ids.into_iter().collect())
+    }
+
+    /// A value of a block.
+    ///
+    /// # Errors
+    /// If RocksDB finds damage or cannot read.
+    pub fn get(&self, block: BlockId, section: u8, number: u32) -> Result<Option<Value<'_>>> {
+        let key = keys::block_key(block, section, number);
+        let found = self.db.get_pinned_cf(self.blocks(), key);
+        Ok(found.map_err(|error| rocks_error("reading a block", &error))?.map(Value))
+    }
+
+    /// A row of the catalog.
+    ///
+    /// # Errors
+    /// If RocksDB cannot read.
+    pub fn catalog_get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.db
+            .get_cf(self.catalog(), key)
+            .map_err(|error| rocks_error("reading the catalog", &error))
+    }
+
+    /// All rows of the catalog whose key starts with `kind`, by key.
+    ///
+    /// # Errors
+    /// If RocksDB cannot read all of them.
+    pub fn catalog_rows(&self, kind: u8) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let start = [kind];
+        let mode = IteratorMode::From(&start, rocksdb::Direction::Forward);
+        let mut rows = Vec::new();
+        // This iterator yields its status as an item, so an error cannot pass as the end.
+        for item in self.db.iterator_cf(self.catalog(), mode) {
+            let (key, value) = item.map_err(|error| rocks_error("reading the catalog", &error))?;
+            if key.first() != Some(&kind) {
+                break;
+            }
+            rows.push((key.into_vec(), value.into_vec()));
+        }
+        Ok(rows)
+    }
+
+    /// Writes rows of the catalog, all or none.
+    ///
+    /// # Errors
+    /// If RocksDB cannot write or sync.
+    pub fn catalog_write(&self, changes: CatalogBatch, sync: Sync) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        for (key, value) in changes.batch {
+            match value {
+                Some(value) => batch.put_cf(self.catalog(), key, value),
+                None => batch.delete_cf(self.catalog(), key),
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(sync == Sync::Now);
+        self.db
+            .write_opt(batch, &options)
+            .map_err(|error| rocks_error("writing the catalog", &error))
+    }
+
+    /// A copy of the database in `dir`, which must not exist; block files are hard links.
+    ///
+    /// # Errors
+    /// If RocksDB cannot make it.
+    pub fn checkpoint(&self, dir: &Path) -> Result<()> {
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(dir))
+            .map_err(|error| rocks_error("copying the database", &error))
+    }
+
+    fn blocks(&self) -> &ColumnFamily {
+        self.family(BLOCKS)
+    }
+
+    fn catalog(&self) -> &ColumnFamily {
+        self.family(CATALOG)
+    }
+
+    fn family(&self, name: &str) -> &ColumnFamily {
+        self.db.cf_handle(name).expect("both families were opened with the database")
+    }
+}
+
+/// Reads a new file once, so that its first queries find it in the page cache.
+fn warm(path: &Path) -> Result<()> {
+    let context = |error| Error::io(format!("reading {}", path.display()), error);
+    let mut file = fs::File::open(path).map_err(context)?;
+    if file.metadata().map_err(context)?.len() <= WARM_BYTES_MAX {
+        std::io::copy(&mut file, &mut std::io::sink()).map_err(context)?;
+    }
+    Ok(())
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_keep_log_file_num(4);
+    options.set_stats_dump_period_sec(0);
+    options.set_max_total_wal_size(8 << 20);
+    options.set_max_manifest_file_size(16 << 20);
+    options.set_max_background_jobs(2);
+    options
+}
+
+fn catalog_options() -> Options {
+    let mut options = Options::default();
+    options.set_write_buffer_size(2 << 20);
+    options.set_max_write_buffer_number(2);
+    options.set_compression_type(DBCompressionType::None);
+    options
+}
+
+/// Options of family `blocks` and of the files ingested into it: made once, since all files share
+/// the cache.
+fn block_options() -> &'static Options {
+    static OPTIONS: OnceLock<Options> = OnceLock::new();
+    OPTIONS.get_or_init(|| {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_size(16 << 10);
+        table.set_format_version(6);
+        table.set_block_cache(&Cache::new_lru_cache(CACHE_BYTES));
+        table.set_cache_index_and_filter_blocks(true);
+        let mut options = Options::default();
+        options.set_block_based_table_factory(&table);
+        // Values are packed already.
+        options.set_compression_type(DBCompressionType::None);
+        options.set_disable_auto_compactions(true);
+        options.set_write_buffer_size(1 << 20);
+        options
+    })
+}
+
+fn rocks_error(context: &'static str, error: &rocksdb::Error) -> Error {
+    let corrupt = error.kind() == rocksdb::ErrorKind::Corruption;
+    Error::Rocks { context, text: error.to_string(), corrupt }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write_block(rocks: &Rocks, id: u32) {
+        let mut sink = rocks.block_sink(BlockId(id)).expect("the file is created");
+        sink.put(1, 0, b"page").expect("it is written");
+        sink.put(11, 0, b"manifest").expect("it is written");
+        sink.finish().expect("it is synced");
+        rocks.ingest(BlockId(id)).expect("it is taken in");
+    }
+
+    #[test]
+    fn a_block_is_there_from_ingest_to_delete() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rocks = Rocks::open(dir.path()).expect("it opens");
+        for id in [1, 2, 3] {
+            write_block(&rocks, id);
+        }
+        rocks.delete_block(BlockId(2)).expect("it is deleted");
+        assert_eq!(rocks.block_ids().expect("a list"), [BlockId(1), BlockId(3)]);
+        assert!(rocks.get(BlockId(2), 1, 0).expect("read").is_none());
+        drop(rocks);
+        let rocks = Rocks::open(dir.path()).expect("it opens again");
+        assert_eq!(rocks.block_ids().expect("a list"), [BlockId(1), BlockId(3)]);
+        assert_eq!(&*rocks.get(BlockId(3), 1, 0).expect("read").expect("found"), b"page");
+    }
+
+    #[test]
+    fn a_copy_opens_on_its_own() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rocks = Rocks::open(&dir.path().join("a")).expect("it opens");
+        write_block(&rocks, 1);
+        let mut batch = CatalogBatch::default();
+        batch.put(*b"\x03row", *b"value");
+        rocks.catalog_write(batch, Sync::Now).expect("it is written");
+        rocks.checkpoint(&dir.path().join("b")).expect("it is copied");
+        let copy = Rocks::open(&dir.path().join("b")).expect("it opens");
+        assert_eq!(copy.block_ids().expect("a list"), [BlockId(1)]);
+        assert_eq!(copy.catalog_rows(3).expect("rows").len(), 1);
+        assert_eq!(copy.catalog_rows(2).expect("rows").len(), 0);
+    }
+}
