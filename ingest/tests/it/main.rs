@@ -1,0 +1,4 @@
+//! Properties of the decoders, with `prost` as the reference.
+
+mod messages;
+mod remote_write_v1;
