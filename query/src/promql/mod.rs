@@ -6,6 +6,7 @@ pub mod engine;
 pub mod error;
 pub mod exec;
 pub mod functions;
+pub mod histogram;
 pub mod parse;
 pub mod print;
 pub mod result;

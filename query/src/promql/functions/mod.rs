@@ -1,7 +1,32 @@
 //! The functions of PromQL: names and signatures (Prometheus 3.14, `promql/parser/functions.go`
 //! lists the same 90). What they compute lies in the other files of this folder.
 
+mod calendar;
+pub mod elementwise;
+pub mod extended;
+mod format;
+mod histogram_range;
+mod kahan;
+pub mod notes;
+mod over_time;
+mod rate;
+mod regression;
+pub mod window;
+
+pub use extended::{check_extension, smoothed_point};
+pub use format::{format_f, format_g, format_open_metrics};
+pub use kahan::KahanSum;
+pub use notes::{Note, NoteKind, Notes};
+pub use over_time::quantile_of;
+pub use rate::possibly_no_counter;
+pub use window::{RangeCall, Window};
+
 use super::ast::ValueType;
+
+/// A function cannot be evaluated: the text for the user, as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FunctionError(pub String);
 
 /// Whether the last argument of a signature may be missing or repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
