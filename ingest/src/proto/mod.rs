@@ -5,6 +5,7 @@
 //! for the request as a whole.
 
 pub mod write_v1;
+pub mod write_v2;
 
 use ephemeris_model::{Labels, Metadata, Sample};
 use prost::Message as _;

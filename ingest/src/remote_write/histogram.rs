@@ -278,7 +278,7 @@ fn read_doubles(
 
 /// A number of 32 bits is sent as one of 64; what is above is ignored, as protobuf demands.
 #[expect(clippy::cast_possible_truncation, reason = "the upper bits are to be ignored")]
-const fn low_bits(value: u64) -> u32 {
+pub(super) const fn low_bits(value: u64) -> u32 {
     value as u32
 }
 

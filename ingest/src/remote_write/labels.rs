@@ -9,7 +9,6 @@ use crate::error::IngestError;
 use crate::wire::{Reader, WireType};
 
 /// Tag of `TimeSeries.labels` in remote write 1.0.
-#[cfg(test)]
 const TAG_LABEL: u8 = 0x0a;
 /// Tag of `Label.name`.
 const TAG_NAME: u8 = 0x0a;
@@ -120,7 +119,6 @@ pub(super) fn metric_name(raw: &[u8]) -> String {
 }
 
 /// Appends a label in the form [`RawLabels`] reads.
-#[cfg(test)]
 pub(super) fn append_label(raw: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     let length =
         2 + varint_length(name.len()) + name.len() + varint_length(value.len()) + value.len();
@@ -134,7 +132,6 @@ pub(super) fn append_label(raw: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     raw.extend_from_slice(value);
 }
 
-#[cfg(test)]
 fn append_varint(raw: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         raw.push(value as u8 | 0x80);
@@ -143,7 +140,6 @@ fn append_varint(raw: &mut Vec<u8>, mut value: usize) {
     raw.push(value as u8);
 }
 
-#[cfg(test)]
 const fn varint_length(value: usize) -> usize {
     let bits = usize::BITS - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize

@@ -3,12 +3,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`v1`] | `prometheus.WriteRequest` |
+//! | [`v2`] | `io.prometheus.write.v2.Request` |
 //! | `labels` | the raw label bytes of a series, and how pairs are read from them |
 //! | `histogram` | native histograms and the rules they must keep |
 //! | `exemplar` | the rules for labels of exemplars |
 //! | `parts` | what both versions share while a batch is being built |
 
 pub mod v1;
+pub mod v2;
 
 mod exemplar;
 mod histogram;
@@ -25,6 +27,8 @@ use crate::error::IngestError;
 pub struct Buffers {
     /// The decompressed message.
     message: Vec<u8>,
+    /// Label bytes of series whose message does not hold them in one piece.
+    labels: Vec<u8>,
 }
 
 /// Decodes the body of a remote-write request of `kind`, decompression included.
@@ -48,7 +52,8 @@ pub fn decode<'a>(
             v1::decode(kind, body, body, limits)
         }
         BodyKind::RemoteWrite2 => {
-            Err(IngestError::BadMessage("remote write 2.0 is not supported".to_owned()))
+            let message = body::decompress_snappy(body, limits, &mut buffers.message)?;
+            v2::decode(body, message, limits, &mut buffers.labels)
         }
     }
 }

@@ -169,11 +169,66 @@ impl Columns {
         }
     }
 
+    /// Adds a sample; its start timestamp takes a column as soon as one sample has one.
+    #[inline]
+    pub(super) fn push_sample(
+        &mut self,
+        raw: RawSample,
+        budget: &mut Budget,
+    ) -> Result<(), IngestError> {
+        budget.take_one::<Sample>()?;
+        self.samples.push(Sample { timestamp_ms: raw.timestamp_ms, value: raw.value });
+        if raw.start_timestamp_ms != 0 || !self.start_timestamps.is_empty() {
+            budget.take_one::<i64>()?;
+            self.start_timestamps.resize(self.samples.len(), 0);
+            if let Some(last) = self.start_timestamps.last_mut() {
+                *last = raw.start_timestamp_ms;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the samples of the open series that have no start timestamp this one.
+    pub(super) fn set_start_timestamps(&mut self, open: &Open, start_timestamp_ms: i64) {
+        if start_timestamp_ms == 0 || self.samples.len() == open.samples {
+            return;
+        }
+        self.start_timestamps.resize(self.samples.len(), 0);
+        for start in self.start_timestamps.iter_mut().skip(open.samples).filter(|s| **s == 0) {
+            *start = start_timestamp_ms;
+        }
+    }
+
+    /// Takes back what was added since the series was opened; gives the number of its items, and 1
+    /// for a series without any.
+    pub(super) fn take_back(&mut self, open: &Open) -> u64 {
+        let items = (self.samples.len() - open.samples)
+            + (self.histograms.len() - open.histograms)
+            + (self.exemplars.len() - open.exemplars);
+        self.samples.truncate(open.samples);
+        self.start_timestamps.truncate(open.samples);
+        self.histograms.truncate(open.histograms);
+        self.exemplars.truncate(open.exemplars);
+        (items as u64 + open.bad_histograms.count + open.bad_exemplars.count).max(1)
+    }
+
+    /// Counts a series without samples, histograms and exemplars.
+    pub(super) fn refuse_empty(&mut self, raw_labels: &[u8]) {
+        self.rejects.add(RejectReason::EmptySeries, 1, || {
+            format!("series {:?} has neither samples nor histograms", metric_name(raw_labels))
+        });
+    }
+
+    /// Counts metadata that cannot be used.
+    pub(super) fn refuse_metadata(&mut self, text: String) {
+        self.rejects.add(RejectReason::InvalidMetadata, 1, || text);
+    }
+
     /// Adds metadata if its texts are UTF-8 and of reasonable size; else it is a reject.
     pub(super) fn add_metadata(&mut self, metadata: RawMetadata<'_>) {
         match metadata.check() {
             Ok(checked) => self.metadata.push(checked),
-            Err(text) => self.rejects.add(RejectReason::InvalidMetadata, 1, || text),
+            Err(text) => self.refuse_metadata(text),
         }
     }
 

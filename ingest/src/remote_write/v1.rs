@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use ephemeris_model::{BatchSeries, BodyKind, Exemplar, Metadata, Sample, WriteBatch};
+use ephemeris_model::{BatchSeries, BodyKind, Exemplar, Metadata, WriteBatch};
 
 use crate::body::Limits;
 use crate::error::IngestError;
@@ -92,10 +92,8 @@ impl<'a> Builder<'a> {
         match field.number {
             2 => {
                 field.expect(WireType::Length, "sample")?;
-                let raw = read_sample(reader.message("sample")?, Version::V1)?;
-                self.budget.take_one::<Sample>()?;
-                let sample = Sample { timestamp_ms: raw.timestamp_ms, value: raw.value };
-                self.columns.samples.push(sample);
+                let sample = read_sample(reader.message("sample")?, Version::V1)?;
+                self.columns.push_sample(sample, &mut self.budget)?;
             }
             3 => {
                 field.expect(WireType::Length, "exemplar")?;

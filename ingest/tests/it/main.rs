@@ -2,3 +2,4 @@
 
 mod messages;
 mod remote_write_v1;
+mod remote_write_v2;

@@ -1,6 +1,6 @@
 //! Remote write 1.0: what senders send, what they should not, and `prost` as the reference.
 
-use ephemeris_model::{Labels, Metadata, MetricType, RejectReason};
+use ephemeris_model::{Labels, Metadata, MetricType, RejectReason, Sample};
 use prost::Message as _;
 
 use super::*;

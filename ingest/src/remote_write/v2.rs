@@ -1,0 +1,250 @@
+//! `io.prometheus.write.v2.Request`: remote write 2.0. Series name their labels by symbols.
+//!
+//! A message is read twice, since symbols may come after the series that use them: first symbols
+//! and the places of the series, then each series. Label bytes are written out per series in the
+//! form of remote write 1.0, so that equal label sets have equal bytes whatever symbol table they
+//! came with.
+
+use std::borrow::Cow;
+
+use ephemeris_model::{BatchSeries, BodyKind, Exemplar, RejectReason, WriteBatch};
+
+use crate::body::Limits;
+use crate::error::IngestError;
+use crate::wire::{Field, Reader, WireType, malformed};
+
+use super::exemplar::ExemplarPairs;
+use super::histogram::{low_bits, read_histogram};
+use super::labels::RawLabels;
+use super::parts::{Budget, Columns, Items, Open, Version, read_sample};
+use metadata::FamilyMetadata;
+use symbols::Symbols;
+
+mod metadata;
+mod symbols;
+
+/// Message bytes a series takes at least, as a rule; for the first guess at their number.
+const SERIES_BYTES_GUESS: usize = 64;
+
+/// A label buffer that grew beyond this is given back at the next request.
+const LABELS_KEEP_BYTES: usize = 4 << 20;
+
+/// Decodes a decompressed `message`; `body` is what was received. Label bytes are written to
+/// `labels`, which is cleared first and kept by the caller from request to request.
+///
+/// A series whose references are wrong, or without samples, histograms and exemplars, is a reject.
+/// Start timestamps of histograms are not kept.
+///
+/// # Errors
+/// If the message is not well-formed, its first symbol is not empty, or it passes
+/// `limits.batch_bytes_max`.
+pub fn decode<'a>(
+    body: &'a [u8],
+    message: &'a [u8],
+    limits: &Limits,
+    labels: &'a mut Vec<u8>,
+) -> Result<WriteBatch<'a>, IngestError> {
+    labels.clear();
+    labels.shrink_to(LABELS_KEEP_BYTES);
+    let mut builder = Builder {
+        symbols: Symbols::default(),
+        labels,
+        series: Vec::with_capacity(message.len() / SERIES_BYTES_GUESS),
+        refs: Vec::new(),
+        metadata: FamilyMetadata::default(),
+        columns: Columns::default(),
+        budget: Budget::new(limits.batch_bytes_max),
+    };
+    let places = builder.read_envelope(message)?;
+    builder.symbols.check()?;
+    builder.columns.samples.reserve(places.len());
+    for place in places {
+        builder.read_series(place)?;
+    }
+    let Builder { labels, series, columns, .. } = builder;
+    let labels: &'a [u8] = labels;
+    let series = series.into_iter().map(|s| s.with_labels(labels)).collect();
+    Ok(columns.into_batch(BodyKind::RemoteWrite2, body, &RawLabels, series))
+}
+
+/// A series before the label buffer is complete, so before it can be borrowed.
+struct Pending {
+    labels_start: usize,
+    labels_end: usize,
+    items: Items,
+}
+
+impl Pending {
+    fn with_labels(self, labels: &[u8]) -> BatchSeries<'_> {
+        let raw = labels.get(self.labels_start..self.labels_end).unwrap_or_default();
+        self.items.series(Cow::Borrowed(raw))
+    }
+}
+
+struct Builder<'a, 'b> {
+    symbols: Symbols<'a>,
+    labels: &'b mut Vec<u8>,
+    series: Vec<Pending>,
+    /// References of the current series; kept for its memory.
+    refs: Vec<u32>,
+    metadata: FamilyMetadata,
+    columns: Columns,
+    budget: Budget,
+}
+
+impl<'a> Builder<'a, '_> {
+    /// Reads the symbols and finds the series.
+    fn read_envelope(&mut self, message: &'a [u8]) -> Result<Vec<Reader<'a>>, IngestError> {
+        let mut places = Vec::with_capacity(message.len() / SERIES_BYTES_GUESS);
+        let mut reader = Reader::new(message);
+        while let Some(field) = reader.field()? {
+            match field.number {
+                4 => {
+                    field.expect(WireType::Length, "symbol")?;
+                    self.budget.take_one::<&[u8]>()?;
+                    self.symbols.push(reader.bytes("symbol")?);
+                }
+                5 => {
+                    field.expect(WireType::Length, "timeseries")?;
+                    self.budget.take_one::<Reader<'_>>()?;
+                    places.push(reader.message("timeseries")?);
+                }
+                _ => reader.skip(field)?,
+            }
+        }
+        Ok(places)
+    }
+
+    fn read_series(&mut self, mut reader: Reader<'a>) -> Result<(), IngestError> {
+        let mut open = self.columns.open();
+        let mut head = SeriesHead::default();
+        self.refs.clear();
+        while let Some(field) = reader.field()? {
+            match field.number {
+                1 => read_refs(&mut reader, field, &mut self.refs, &mut self.budget)?,
+                2 => {
+                    field.expect(WireType::Length, "sample")?;
+                    let sample = read_sample(reader.message("sample")?, Version::V2)?;
+                    self.columns.push_sample(sample, &mut self.budget)?;
+                }
+                3 => {
+                    field.expect(WireType::Length, "histogram")?;
+                    let message = reader.message("histogram")?;
+                    match read_histogram(message, &mut self.budget)?.finish() {
+                        Ok(sample) => self.columns.histograms.push(sample),
+                        Err(text) => open.refuse_histogram(text),
+                    }
+                }
+                4 => {
+                    field.expect(WireType::Length, "exemplar")?;
+                    self.read_exemplar(reader.message("exemplar")?, &mut open)?;
+                }
+                5 => {
+                    field.expect(WireType::Length, "metadata")?;
+                    head.metadata.read(reader.message("metadata")?)?;
+                }
+                6 => {
+                    field.expect(WireType::Varint, "created timestamp")?;
+                    head.created_timestamp_ms = reader.varint("created timestamp")?.cast_signed();
+                }
+                _ => reader.skip(field)?,
+            }
+        }
+        self.end_series(&open, &head)
+    }
+
+    /// Writes out the labels of the series and takes it, or takes back what was read of it.
+    fn end_series(&mut self, open: &Open, head: &SeriesHead) -> Result<(), IngestError> {
+        let labels_start = self.labels.len();
+        if let Err(text) = self.symbols.write_labels(&self.refs, self.labels, &mut self.budget)? {
+            self.labels.truncate(labels_start);
+            let count = self.columns.take_back(open);
+            self.columns.rejects.add(RejectReason::BadSymbolReference, count, || text);
+            return Ok(());
+        }
+        let raw = self.labels.get(labels_start..).unwrap_or_default();
+        self.columns.set_start_timestamps(open, head.created_timestamp_ms);
+        self.metadata.add(
+            &head.metadata,
+            &self.symbols,
+            &self.refs,
+            (&mut self.columns, &mut self.budget),
+        )?;
+        if let Some(items) = self.columns.close(open, raw)? {
+            self.budget.take_one::<BatchSeries<'_>>()?;
+            self.budget.take_one::<Pending>()?;
+            self.series.push(Pending { labels_start, labels_end: self.labels.len(), items });
+        } else if !open.has_refused() {
+            let raw = self.labels.get(labels_start..).unwrap_or_default();
+            self.columns.refuse_empty(raw);
+            self.labels.truncate(labels_start);
+        }
+        Ok(())
+    }
+
+    fn read_exemplar(
+        &mut self,
+        mut reader: Reader<'a>,
+        open: &mut Open,
+    ) -> Result<(), IngestError> {
+        self.budget.take_one::<Exemplar>()?;
+        let mut refs = Vec::new();
+        let (mut value, mut timestamp_ms) = (0.0, 0);
+        while let Some(field) = reader.field()? {
+            match field.number {
+                1 => read_refs(&mut reader, field, &mut refs, &mut self.budget)?,
+                2 => {
+                    field.expect(WireType::Fixed64, "value of exemplar")?;
+                    value = reader.double("value of exemplar")?;
+                }
+                3 => {
+                    field.expect(WireType::Varint, "timestamp of exemplar")?;
+                    timestamp_ms = reader.varint("timestamp of exemplar")?.cast_signed();
+                }
+                _ => reader.skip(field)?,
+            }
+        }
+        let mut pairs = ExemplarPairs::default();
+        let labels = self.symbols.pairs(&refs).try_for_each(|pair| pair.map(|p| pairs.push(p)));
+        match labels.and_then(|()| pairs.finish()) {
+            Ok(labels) => self.columns.exemplars.push(Exemplar { labels, timestamp_ms, value }),
+            Err(text) => open.refuse_exemplar(text),
+        }
+        Ok(())
+    }
+}
+
+/// What a series says once, beside its items.
+#[derive(Default)]
+struct SeriesHead {
+    metadata: metadata::RefMetadata,
+    /// From senders of the third release candidate of the protocol; 0 = unknown.
+    created_timestamp_ms: i64,
+}
+
+/// Packed as a rule; one by one is allowed too.
+fn read_refs(
+    reader: &mut Reader<'_>,
+    field: Field,
+    refs: &mut Vec<u32>,
+    budget: &mut Budget,
+) -> Result<(), IngestError> {
+    let what = "reference to a symbol";
+    if field.wire == WireType::Varint {
+        budget.take_one::<u32>()?;
+        refs.push(low_bits(reader.varint(what)?));
+        return Ok(());
+    }
+    if field.wire != WireType::Length {
+        return Err(malformed(field.at, &format!("{what} is {:?}", field.wire)));
+    }
+    let mut packed = reader.message(what)?;
+    budget.take(packed.rest().len())?;
+    while !packed.rest().is_empty() {
+        refs.push(low_bits(packed.varint(what)?));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
