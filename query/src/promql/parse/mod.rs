@@ -32,7 +32,7 @@ use super::ast::Expr;
 use parser::Parser;
 
 pub use error::ParseError;
-pub use number::parse_duration;
+pub use number::{parse_duration, parse_number};
 
 /// Longest query accepted, in bytes.
 pub const QUERY_BYTES_MAX: usize = 256 << 10;

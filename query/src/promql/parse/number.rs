@@ -62,9 +62,13 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
     Ok(total)
 }
 
-/// A number as written: decimal, octal with a leading 0, hexadecimal, `Inf`, `NaN`.
+/// A number as written, without a sign: decimal, octal with a leading 0, hexadecimal, `Inf`,
+/// `NaN`.
+///
+/// # Errors
+/// What is wrong with it, in Prometheus' words.
 #[expect(clippy::cast_precision_loss, reason = "a number in a query is a float")]
-pub(super) fn parse_number(text: &str) -> Result<f64, String> {
+pub fn parse_number(text: &str) -> Result<f64, String> {
     let failed = |what: &str| {
         Err(format!("error parsing number: strconv.ParseFloat: parsing {}: {what}", quote(text)))
     };

@@ -1,0 +1,82 @@
+//! Pins a query to a moment with `@`, so that it must give the same answer at any other.
+
+use crate::promql::ast::{AtModifier, Expr, ExprKind};
+use crate::promql::functions::Function;
+
+/// Functions whose result changes with the time of evaluation, whatever their selectors do.
+const TIME_DEPENDENT: [Function; 15] = [
+    Function::DaysInMonth,
+    Function::DayOfMonth,
+    Function::DayOfWeek,
+    Function::DayOfYear,
+    Function::Hour,
+    Function::Minute,
+    Function::Month,
+    Function::Year,
+    Function::PredictLinear,
+    Function::Time,
+    Function::Timestamp,
+    Function::Start,
+    Function::End,
+    Function::Range,
+    Function::Step,
+];
+
+/// `expr` with `@ at_ms` on every selector and subquery that has no fixed time of its own and is
+/// not inside a subquery that has; nothing if the query depends on the time in other ways.
+pub(super) fn pinned(expr: &Expr, at_ms: i64) -> Option<Expr> {
+    let mut expr = expr.clone();
+    pin(&mut expr, at_ms).then_some(expr)
+}
+
+fn pin(expr: &mut Expr, at_ms: i64) -> bool {
+    let set = |at: &mut Option<AtModifier>| {
+        if !matches!(at, Some(AtModifier::At(_))) {
+            *at = Some(AtModifier::At(at_ms));
+        }
+    };
+    match &mut expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) => true,
+        ExprKind::VectorSelector(selector) => {
+            set(&mut selector.at);
+            true
+        }
+        ExprKind::MatrixSelector(matrix) => {
+            set(&mut matrix.selector.at);
+            true
+        }
+        ExprKind::Subquery(subquery) => {
+            set(&mut subquery.at);
+            !depends_on_time(&subquery.expr)
+        }
+        ExprKind::Call(call) => {
+            !TIME_DEPENDENT.contains(&call.function)
+                && call.args.iter_mut().all(|arg| pin(arg, at_ms))
+        }
+        ExprKind::Aggregate(aggregate) => {
+            pin(&mut aggregate.expr, at_ms)
+                && aggregate.param.as_mut().is_none_or(|param| pin(param, at_ms))
+        }
+        ExprKind::Binary(binary) => pin(&mut binary.lhs, at_ms) && pin(&mut binary.rhs, at_ms),
+        ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => pin(inner, at_ms),
+    }
+}
+
+fn depends_on_time(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Number(_)
+        | ExprKind::String(_)
+        | ExprKind::VectorSelector(_)
+        | ExprKind::MatrixSelector(_) => false,
+        ExprKind::Subquery(subquery) => depends_on_time(&subquery.expr),
+        ExprKind::Call(call) => {
+            TIME_DEPENDENT.contains(&call.function) || call.args.iter().any(depends_on_time)
+        }
+        ExprKind::Aggregate(aggregate) => {
+            depends_on_time(&aggregate.expr)
+                || aggregate.param.as_ref().is_some_and(depends_on_time)
+        }
+        ExprKind::Binary(binary) => depends_on_time(&binary.lhs) || depends_on_time(&binary.rhs),
+        ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => depends_on_time(inner),
+    }
+}
