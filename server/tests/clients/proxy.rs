@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use ephemeris_ingest::proto::remote_write_v1::WriteRequest;
+use ephemeris_ingest::proto::WriteRequest;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
