@@ -2,23 +2,31 @@
 //! lists the same 90). What they compute lies in the other files of this folder.
 
 mod calendar;
+mod classic;
 pub mod elementwise;
 pub mod extended;
 mod format;
 mod histogram_range;
+mod histogram_vector;
+pub mod info;
 mod kahan;
+mod labels;
 pub mod notes;
-mod over_time;
+pub mod over_time;
 mod rate;
 mod regression;
+mod sort;
+pub mod vector;
 pub mod window;
 
 pub use extended::{check_extension, smoothed_point};
 pub use format::{format_f, format_g, format_open_metrics};
+pub use info::{InfoCall, InfoSeries};
 pub use kahan::KahanSum;
 pub use notes::{Note, NoteKind, Notes};
 pub use over_time::quantile_of;
 pub use rate::possibly_no_counter;
+pub use vector::{QueryKind, VectorArg, VectorCall, call_vector};
 pub use window::{RangeCall, Window};
 
 use super::ast::ValueType;

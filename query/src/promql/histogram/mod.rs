@@ -53,4 +53,4 @@ pub const fn is_custom(histogram: &FloatHistogram) -> bool {
 }
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
