@@ -234,7 +234,11 @@ impl Parser<'_> {
 
     fn aggregate_or_selector(&mut self, op: AggregateOp) -> Result<Tree> {
         let name = self.advance();
-        if self.token().follows_selector() {
+        let aggregates = matches!(
+            self.kind(),
+            TokenKind::LeftParen | TokenKind::Keyword(Keyword::By | Keyword::Without)
+        );
+        if !aggregates {
             let expr = self.named_selector(&name)?;
             return Ok(Tree { expr, depth: 1 });
         }

@@ -51,7 +51,8 @@ fn syntax_errors_name_the_place() {
             "up{,}",
             "1:4: parse error: unexpected \",\" in label matching, expected identifier or \"}\"",
         ),
-        ("sum some by (x)", "1:5: parse error: unexpected identifier \"some\" in aggregation"),
+        ("sum some by (x)", "1:5: parse error: unexpected identifier \"some\""),
+        ("sum(a b)", "1:7: parse error: unexpected identifier \"b\" in aggregation"),
         ("sum(up) keep", "1:9: parse error: unexpected identifier \"keep\""),
         (
             "sum without(==)(up)",

@@ -123,22 +123,6 @@ impl Token<'_> {
         self.is_metric_name()
             || matches!(self.kind, TokenKind::Keyword(_) | TokenKind::Op(BinaryOp::Atan2))
     }
-
-    /// Whether an expression may go on or end here, which makes the word before it a name.
-    pub(super) const fn follows_selector(&self) -> bool {
-        matches!(
-            self.kind,
-            TokenKind::Eof
-                | TokenKind::Error
-                | TokenKind::Comma
-                | TokenKind::RightParen
-                | TokenKind::LeftBrace
-                | TokenKind::LeftBracket
-                | TokenKind::At
-                | TokenKind::Op(_)
-                | TokenKind::Keyword(Keyword::Offset | Keyword::Anchored | Keyword::Smoothed)
-        )
-    }
 }
 
 /// The first ten characters of a long text.
