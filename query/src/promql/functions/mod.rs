@@ -15,6 +15,7 @@ pub mod notes;
 pub mod over_time;
 mod rate;
 mod regression;
+mod sliding;
 mod sort;
 pub mod vector;
 pub mod window;

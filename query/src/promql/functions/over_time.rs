@@ -148,14 +148,19 @@ pub(super) fn compare_nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
 }
 
 /// The `quantile` of values in order.
+fn quantile_of_sorted(quantile: f64, sorted: &[f64]) -> f64 {
+    quantile_by_rank(quantile, sorted.len(), |rank| sorted[rank])
+}
+
+/// The `quantile` of `count` values, which `at` gives by rank, below `count`.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "ranks lie between zero and the number of values"
 )]
-pub(super) fn quantile_of_sorted(quantile: f64, sorted: &[f64]) -> f64 {
-    if sorted.is_empty() || quantile.is_nan() {
+pub(super) fn quantile_by_rank(quantile: f64, count: usize, at: impl Fn(usize) -> f64) -> f64 {
+    if count == 0 || quantile.is_nan() {
         return f64::NAN;
     }
     if quantile < 0.0 {
@@ -164,12 +169,12 @@ pub(super) fn quantile_of_sorted(quantile: f64, sorted: &[f64]) -> f64 {
     if quantile > 1.0 {
         return f64::INFINITY;
     }
-    let last = (sorted.len() - 1) as f64;
+    let last = (count - 1) as f64;
     let rank = quantile * last;
     let lower = rank.floor().max(0.0);
     let upper = (lower + 1.0).min(last);
     let weight = rank - rank.floor();
-    sorted[lower as usize] * (1.0 - weight) + sorted[upper as usize] * weight
+    at(lower as usize) * (1.0 - weight) + at(upper as usize) * weight
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `rate`, `increase`, `delta`, `irate`, `idelta`, `resets` and `changes` of floats.
 
+use ephemeris_model::SampleBuffer;
+
 use super::Function;
 use super::notes::{NoteKind, Notes};
 use super::window::{Floats, Window};
@@ -77,11 +79,13 @@ pub(super) fn average_seconds(first_ms: i64, last_ms: i64, count: usize) -> f64 
     if count < 2 { 0.0 } else { (last_ms - first_ms) as f64 / 1000.0 / (count - 1) as f64 }
 }
 
-/// `rate`, `increase` and `delta`, extrapolated to the borders of the range.
+/// `rate`, `increase` and `delta`, extrapolated to the borders of the range. `lost` adds to a
+/// difference what resets took from it, value by value.
 pub(super) fn extrapolated(
     function: Function,
     window: &Window<'_>,
     floats: &Floats<'_>,
+    lost: impl FnOnce(f64) -> f64,
     notes: &mut Notes,
 ) -> Option<f64> {
     let (&first, &last) = (floats.values.first()?, floats.values.last()?);
@@ -96,7 +100,7 @@ pub(super) fn extrapolated(
     }
     let mut result = last - first;
     if is_counter {
-        result = add_resets(result, floats);
+        result = lost(result);
         if start_overlap_in(floats) {
             notes.add(NoteKind::OverlappingStart, 0, window.metric_name);
         }
@@ -120,7 +124,7 @@ pub(super) fn extrapolated(
 }
 
 /// Adds to `result` each value before a reset.
-fn add_resets(mut result: f64, floats: &Floats<'_>) -> f64 {
+pub(super) fn add_resets(mut result: f64, floats: &Floats<'_>) -> f64 {
     if floats.starts.is_empty() {
         for pair in floats.values.windows(2) {
             if pair[1] < pair[0] {
@@ -135,6 +139,27 @@ fn add_resets(mut result: f64, floats: &Floats<'_>) -> f64 {
         }
     }
     result
+}
+
+/// Where the counter of a series of floats was reset.
+#[derive(Clone, Copy)]
+pub(super) struct Resets<'a>(Floats<'a>);
+
+impl<'a> Resets<'a> {
+    pub(super) fn new(series: &'a SampleBuffer) -> Self {
+        Self(Floats {
+            timestamps: &series.timestamps,
+            values: &series.values,
+            starts: &series.start_timestamps,
+        })
+    }
+
+    /// Whether it was reset between sample `i` and the next.
+    pub(super) fn after(&self, i: usize) -> bool {
+        let floats = &self.0;
+        floats.values[i + 1] < floats.values[i]
+            || (!floats.starts.is_empty() && start_says_reset(at(floats, i), at(floats, i + 1)))
+    }
 }
 
 /// Start timestamp and time of sample `i`.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ephemeris_model::{FloatHistogram, SampleBuffer};
 
 use super::notes::{NoteKind, Notes};
+use super::sliding::Sliding;
 use super::{Function, FunctionError, extended, histogram_range, over_time, rate, regression};
 use crate::promql::ast::Extension;
 use crate::promql::exec::batch::Point;
@@ -142,6 +143,7 @@ impl Window<'_> {
 pub struct RangeCall {
     function: Function,
     scratch: Scratch,
+    sliding: Sliding,
 }
 
 impl RangeCall {
@@ -149,11 +151,13 @@ impl RangeCall {
     /// value per series and step.
     #[must_use]
     pub fn new(function: Function) -> Self {
-        Self { function, scratch: Scratch::default() }
+        Self { function, scratch: Scratch::default(), sliding: Sliding::default() }
     }
 
     /// Says that the windows that follow are those of another series.
-    pub fn start_series(&mut self) {}
+    pub fn start_series(&mut self) {
+        self.sliding.clear();
+    }
 
     /// The value of the function for `window`; none if there is no result. `params` are the scalar
     /// arguments at this step, in order.
@@ -172,6 +176,11 @@ impl RangeCall {
         if window.extension != Extension::None {
             return Ok(extended::call(self.function, window, notes));
         }
+        if self.sliding.applies(window)
+            && let Some(value) = self.slide(window, params, notes)
+        {
+            return Ok(Some(Point::Float(value)));
+        }
         if window.histogram_entries().is_empty() {
             return call_floats(self.function, window, &window.floats(), params, notes);
         }
@@ -187,6 +196,24 @@ impl RangeCall {
         }
         call_mixed(self.function, window, (&floats, &histograms), params, notes)
     }
+
+    /// The value, from what is known of the window before; none if the function does not slide.
+    fn slide(&mut self, window: &Window<'_>, params: &[f64], notes: &mut Notes) -> Option<f64> {
+        match self.function {
+            Function::QuantileOverTime => {
+                let quantile = param(params, 0);
+                over_time::note_quantile(quantile, notes);
+                Some(self.sliding.quantile(quantile, window))
+            }
+            Function::Rate | Function::Increase => {
+                let values = &window.series.values;
+                let resets = self.sliding.resets(window);
+                let lost = |result| resets.iter().fold(result, |sum, at| sum + values[*at]);
+                rate::extrapolated(self.function, window, &window.floats(), lost, notes)
+            }
+            function => self.sliding.call(function, window),
+        }
+    }
 }
 
 fn call_floats(
@@ -198,7 +225,8 @@ fn call_floats(
 ) -> Result<Option<Point>, FunctionError> {
     let value = match function {
         Function::Rate | Function::Increase | Function::Delta => {
-            rate::extrapolated(function, window, floats, notes)
+            let lost = |result| rate::add_resets(result, floats);
+            rate::extrapolated(function, window, floats, lost, notes)
         }
         Function::Irate | Function::Idelta => rate::instant(function, window, floats, notes),
         Function::Deriv => regression::deriv(floats),
