@@ -256,3 +256,6 @@ pub fn smoothed_point(window: &Window<'_>, notes: &mut Notes) -> Option<Point> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

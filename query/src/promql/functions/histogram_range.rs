@@ -314,3 +314,6 @@ fn note_aggregation(reset_collision: bool, bounds_reconciled: bool, notes: &mut 
     }
     note_bounds(bounds_reconciled, Combination::Aggregation, notes);
 }
+
+#[cfg(test)]
+mod tests;
