@@ -38,9 +38,8 @@ async fn five_kills_lose_and_double_nothing() {
 
     let ledger = proxy.ledger();
     for job in ["prometheus", "ephemeris"] {
-        let of_job = |labels: &BTreeMap<String, String>| {
-            labels.get("job").map(String::as_str) == Some(job)
-        };
+        let of_job =
+            |labels: &BTreeMap<String, String>| labels.get("job").map(String::as_str) == Some(job);
         assert!(ledger.keys().any(of_job), "nothing of job {job} was acknowledged");
     }
     compare(&ledger, server.address).await;

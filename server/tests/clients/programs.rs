@@ -18,19 +18,19 @@ use tokio::net::TcpStream;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A child process that is killed when the test ends, however it ends.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
 }
 
 impl Program {
     /// Kills the process as `kill -9` does and waits until it is gone.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Ends the process with SIGTERM and returns its exit code.
-    pub fn terminate(&mut self) -> Option<i32> {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "could not signal {pid}");
@@ -45,13 +45,13 @@ impl Drop for Program {
 }
 
 /// A running `ephemeris serve` and its address.
-pub struct Server {
-    pub program: Program,
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) program: Program,
+    pub(crate) address: SocketAddr,
 }
 
 /// Starts the server on `data_dir` and waits until it is ready.
-pub async fn start_server(data_dir: &Path) -> Server {
+pub(crate) async fn start_server(data_dir: &Path) -> Server {
     let mut child = Command::new(env!("CARGO_BIN_EXE_ephemeris"))
         .args(["serve", "--listen", "127.0.0.1:0", "--otlp-http-listen", "127.0.0.1:0"])
         .args(["--otlp-grpc-listen", "127.0.0.1:0", "--self-metrics-interval", "1s"])
@@ -65,11 +65,11 @@ pub async fn start_server(data_dir: &Path) -> Server {
     let program = Program { child };
     let (sender, addresses) = mpsc::channel();
     std::thread::spawn(move || {
+        // Read to the end, so that the server never blocks on a full pipe.
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some(address) = listen_address(&line) {
                 let _ = sender.send(address);
             }
-            eprintln!("server: {line}");
         }
     });
     let address = addresses.recv_timeout(START_TIMEOUT).expect("the server logs its address");
@@ -89,7 +89,7 @@ fn listen_address(line: &str) -> Option<SocketAddr> {
 }
 
 /// Waits until `path` answers 200.
-pub async fn wait_ready(address: SocketAddr, path: &str) {
+pub(crate) async fn wait_ready(address: SocketAddr, path: &str) {
     let started = Instant::now();
     loop {
         if let Ok((StatusCode::OK, _)) = get(address, path).await {
@@ -101,7 +101,7 @@ pub async fn wait_ready(address: SocketAddr, path: &str) {
 }
 
 /// Waits until the server has stored its own metrics, which it does right after it got ready.
-pub async fn wait_for_own_metrics(server: &Server) {
+pub(crate) async fn wait_for_own_metrics(server: &Server) {
     let started = Instant::now();
     loop {
         let path = "/api/v1/query?query=ephemeris_build_info";
@@ -115,13 +115,13 @@ pub async fn wait_for_own_metrics(server: &Server) {
 }
 
 /// A port nobody listens on at the moment.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     listener.local_addr().expect("a bound socket has an address")
 }
 
 /// A program of the Prometheus package: the one on PATH, else the one the Makefile unpacked.
-pub fn client_program(name: &str) -> PathBuf {
+pub(crate) fn client_program(name: &str) -> PathBuf {
     let cache = std::env::var_os("EPHEMERIS_TEST_CLIENTS").map(PathBuf::from).or_else(|| {
         Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/ephemeris/clients"))
     });
@@ -134,7 +134,7 @@ pub fn client_program(name: &str) -> PathBuf {
 }
 
 /// Starts Prometheus in agent mode with this configuration.
-pub fn start_agent(dir: &Path, config: &str, address: SocketAddr) -> Program {
+pub(crate) fn start_agent(dir: &Path, config: &str, address: SocketAddr) -> Program {
     let config_file = dir.join("agent.yml");
     std::fs::write(&config_file, config).expect("the directory is writable");
     let child = Command::new(client_program("prometheus"))
@@ -150,13 +150,13 @@ pub fn start_agent(dir: &Path, config: &str, address: SocketAddr) -> Program {
 }
 
 /// `GET path`: status and body.
-pub async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, Bytes), String> {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, Bytes), String> {
     let request = Request::get(path).header("host", address.to_string());
     send(address, request.body(Full::default()).map_err(|e| e.to_string())?).await
 }
 
 /// Sends one request on a connection of its own.
-pub async fn send(
+pub(crate) async fn send(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
 ) -> Result<(StatusCode, Bytes), String> {

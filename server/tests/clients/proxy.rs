@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use ephemeris_ingest::proto::WriteRequest;
+use ephemeris_ingest::proto::write_v1::WriteRequest;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::programs::send;
 
 /// Label set to timestamp to bits of the value.
-pub type Ledger = BTreeMap<BTreeMap<String, String>, BTreeMap<i64, u64>>;
+pub(crate) type Ledger = BTreeMap<BTreeMap<String, String>, BTreeMap<i64, u64>>;
 
 #[derive(Default)]
 struct State {
@@ -29,14 +29,14 @@ struct State {
 
 /// The running proxy.
 #[derive(Clone)]
-pub struct Proxy {
-    pub address: SocketAddr,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
 impl Proxy {
     /// Starts to listen; there is no server behind it yet, so requests get 502.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
         let address = listener.local_addr().expect("a bound socket has an address");
         let proxy = Self { address, state: Arc::default() };
@@ -56,16 +56,19 @@ impl Proxy {
     }
 
     /// From now on requests go to `server`.
-    pub fn point_to(&self, server: Option<SocketAddr>) {
+    pub(crate) fn point_to(&self, server: Option<SocketAddr>) {
         self.state.lock().expect("no thread panicked").server = server;
     }
 
     /// What the server acknowledged so far.
-    pub fn ledger(&self) -> Ledger {
+    pub(crate) fn ledger(&self) -> Ledger {
         self.state.lock().expect("no thread panicked").ledger.clone()
     }
 
-    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
         let server = self.state.lock().expect("no thread panicked").server;
         let (parts, body) = request.into_parts();
         let is_write = parts.uri.path() == "/api/v1/write";
@@ -91,9 +94,11 @@ impl Proxy {
         let request = WriteRequest::decode(&message[..]).expect("an agent's own message");
         let ledger = &mut self.state.lock().expect("no thread panicked").ledger;
         for series in request.timeseries {
-            let labels = series.labels.into_iter().map(|l| (l.name, l.value)).collect();
+            let text = |bytes| String::from_utf8(bytes).expect("an agent's labels are UTF-8");
+            let labels = series.labels.into_iter().map(|l| (text(l.name), text(l.value))).collect();
             let samples = ledger.entry(labels).or_default();
-            samples.extend(series.samples.iter().map(|s| (s.timestamp, s.value.to_bits())));
+            let values = series.samples.iter();
+            samples.extend(values.map(|s| (s.timestamp, s.value.unwrap_or(0.0).to_bits())));
         }
     }
 }
