@@ -1,4 +1,5 @@
 //! Metrics: samples, their encodings, blocks.
 
 pub mod block;
+pub mod codec;
 pub mod samples;
