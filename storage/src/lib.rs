@@ -1,10 +1,13 @@
 //! The engine of Ephemeris: write-ahead log, head, blocks, index and catalog.
 
+mod cache;
 pub mod catalog;
 mod clock;
 mod config;
 pub mod encoding;
+pub mod envelope;
 pub mod error;
+pub mod index;
 pub mod maintenance;
 pub mod metrics;
 mod plain;
