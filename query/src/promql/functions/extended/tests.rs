@@ -99,7 +99,7 @@ fn floats_and_histograms_alike() {
 fn resets_at_every_place_of_the_range() {
     // Negative counts carry the hint; floats just fall.
     let cases = [
-        (30, &[5.0, 10.0, -3.0][..], (70, 70), Extension::Anchored, 8.0),
+        (30, &[5.0f64, 10.0, -3.0][..], (70, 70), Extension::Anchored, 8.0),
         (30, &[5.0, -3.0], (30, 30), Extension::Anchored, 3.0),
         (10, &[10.0, -5.0, -2.0, 4.0], (15, 14), Extension::Smoothed, 5.5),
         (20, &[10.0, -5.0], (15, 10), Extension::Smoothed, 2.5),
@@ -108,7 +108,7 @@ fn resets_at_every_place_of_the_range() {
         (60, &[9.0, -8.0, -5.0, -4.0], (135, 120), Extension::Smoothed, 12.0),
     ];
     for (step, counts, at, extension, wanted) in cases {
-        let absolute: Vec<f64> = counts.iter().map(|count| count.abs()).collect();
+        let absolute: Vec<f64> = counts.iter().copied().map(f64::abs).collect();
         check(&floats(step, &absolute), extension, &[(at, Some(wanted))]);
         check(&histograms(step, counts), extension, &[(at, Some(wanted))]);
     }
