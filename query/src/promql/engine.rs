@@ -1,10 +1,15 @@
 //! The engine: runs a parsed query against a source. Parse → plan → rewrite → operators.
 
+use std::time::Instant;
+
 use ephemeris_model::{Source, TimestampMs};
 
 use super::ast::Expr;
 use super::error::QueryError;
-use super::result::Answer;
+use super::exec::{self, Context, Mode};
+use super::plan::{self, Grid, Setting};
+use super::result::{Answer, QueryStats};
+use super::rewrite;
 use crate::budget::Budget;
 
 /// Settings of the engine.
@@ -76,8 +81,9 @@ impl Engine {
         at: TimestampMs,
         budget: &Budget,
     ) -> Result<Answer, QueryError> {
-        let _ = (source, query, expr, at, budget);
-        Err(QueryError::execution("evaluation is not built yet"))
+        let setting =
+            Setting { query, start_ms: at.0, end_ms: at.0, step_ms: 0, options: &self.options };
+        self.run(source, expr, &setting, (&Grid::single(at.0), Mode::Instant), budget)
     }
 
     /// Evaluates `expr`, parsed from `query`, at each step of a range. Its type must be scalar or
@@ -93,7 +99,41 @@ impl Engine {
         range: RangeQuery,
         budget: &Budget,
     ) -> Result<Answer, QueryError> {
-        let _ = (source, query, expr, range, budget);
-        Err(QueryError::execution("evaluation is not built yet"))
+        let RangeQuery { start, end, step_ms } = range;
+        let Some(grid) = Grid::between(start.0, end.0, step_ms) else {
+            let text = format!("no steps from {start} to {end} by {step_ms} ms");
+            return Err(QueryError::Execution(text));
+        };
+        let setting =
+            Setting { query, start_ms: start.0, end_ms: end.0, step_ms, options: &self.options };
+        self.run(source, expr, &setting, (&grid, Mode::Range), budget)
+    }
+
+    fn run(
+        &self,
+        source: &dyn Source,
+        expr: &Expr,
+        setting: &Setting<'_>,
+        (grid, mode): (&Grid, Mode),
+        budget: &Budget,
+    ) -> Result<Answer, QueryError> {
+        let start = Instant::now();
+        let plan = plan::build(expr, setting)?;
+        let plan = rewrite::rewrite(plan);
+        let prepare = start.elapsed();
+        let context = Context::new(source, &self.options, budget);
+        let value = exec::finish(&context, &plan, grid, mode)?;
+        let (annotations, source_warnings, samples_queryable) = context.into_parts();
+        let total = start.elapsed();
+        let stats = QueryStats {
+            series: budget.series_touched(),
+            samples_read: budget.samples_read(),
+            samples_queryable,
+            samples_peak: budget.samples_peak(),
+            prepare,
+            evaluate: total.saturating_sub(prepare),
+            total,
+        };
+        Ok(Answer { value, annotations, source_warnings, stats })
     }
 }

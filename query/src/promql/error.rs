@@ -3,6 +3,7 @@
 use ephemeris_model::SourceError;
 use thiserror::Error;
 
+use super::functions::FunctionError;
 use crate::budget::BudgetError;
 
 /// What the caller can do about an error.
@@ -56,5 +57,11 @@ impl QueryError {
             Self::Source(SourceError::Closed) => ErrorKind::Closed,
             Self::Source(_) => ErrorKind::Internal,
         }
+    }
+}
+
+impl From<FunctionError> for QueryError {
+    fn from(error: FunctionError) -> Self {
+        Self::Execution(error.0)
     }
 }

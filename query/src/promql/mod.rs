@@ -8,6 +8,8 @@ pub mod exec;
 pub mod functions;
 pub mod histogram;
 pub mod parse;
+mod plan;
 pub mod print;
 pub mod result;
+mod rewrite;
 pub mod text;

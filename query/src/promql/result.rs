@@ -82,14 +82,10 @@ pub struct QueryStats {
     pub samples_queryable: u64,
     /// Samples held in memory at the peak.
     pub samples_peak: u64,
-    /// Time and samples looked at, for each step.
-    pub samples_per_step: Vec<(i64, u64)>,
-    /// Planning and selection of series.
+    /// Planning.
     pub prepare: Duration,
-    /// Reading and computing.
+    /// Selecting, reading, computing, sorting.
     pub evaluate: Duration,
-    /// Sorting and shaping the answer.
-    pub sort: Duration,
     /// All of it.
     pub total: Duration,
 }

@@ -109,6 +109,22 @@ impl HistogramSum {
         Ok(())
     }
 
+    /// Takes in all that `other` has added up.
+    ///
+    /// # Errors
+    /// If exponential and custom buckets meet.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Incompatible> {
+        self.add(&other.sum)?;
+        if let Some(lost) = &other.compensation {
+            let hint = self.sum.reset_hint;
+            self.add(&FloatHistogram { reset_hint: hint, ..lost.clone() })?;
+        }
+        self.seen.reset |= other.seen.reset;
+        self.seen.not_reset |= other.seen.not_reset;
+        self.seen.other_bounds |= other.seen.other_bounds;
+        Ok(())
+    }
+
     /// The sum, not compacted.
     #[must_use]
     pub fn total(&self) -> FloatHistogram {
@@ -230,6 +246,32 @@ impl HistogramMean {
         let share = (self.count - 1.0) / self.count;
         self.running.scale(|histogram| multiply(histogram, share));
         self.running.add(&divide(other, self.count))
+    }
+
+    /// Takes in all histograms of `other`.
+    ///
+    /// # Errors
+    /// If exponential and custom buckets meet.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Incompatible> {
+        let count = self.count + other.count;
+        if !self.incremental && !other.incremental {
+            let mut next = self.running.clone();
+            next.merge(&other.running)?;
+            if !next.overflows() {
+                *self = Self { running: next, incremental: false, count };
+                return Ok(());
+            }
+        }
+        let part = |mean: &Self| {
+            let by = if mean.incremental { 1.0 } else { mean.count };
+            let mut running = mean.running.clone();
+            running.scale(|histogram| multiply(&divide(histogram, by), mean.count / count));
+            running
+        };
+        let mut running = part(self);
+        running.merge(&part(other))?;
+        *self = Self { running, incremental: true, count };
+        Ok(())
     }
 
     /// The mean, not compacted.

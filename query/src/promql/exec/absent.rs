@@ -1,0 +1,77 @@
+//! `absent` and `absent_over_time`: 1 where there is nothing.
+
+use ephemeris_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, is_stale};
+
+use super::Context;
+use super::batch::{ABSENT, StepSeries};
+use super::chain::{self, Sink};
+use super::held::Held;
+use crate::promql::error::QueryError;
+use crate::promql::plan::{Absent, Grid};
+
+/// Marks the steps that have a sample.
+struct Present(Vec<bool>);
+
+impl Sink for Present {
+    fn take(&mut self, series: &mut StepSeries) -> Result<(), QueryError> {
+        for (mark, value) in self.0.iter_mut().zip(&series.values) {
+            *mark |= !is_stale(*value);
+        }
+        for (mark, histogram) in self.0.iter_mut().zip(&series.histograms) {
+            *mark |= histogram.is_some();
+        }
+        Ok(())
+    }
+}
+
+/// Evaluates `absent`.
+pub(super) fn run<'a>(
+    context: &Context<'a>,
+    node: &Absent,
+    grid: &Grid,
+) -> Result<Held<'a>, QueryError> {
+    let parts = chain::stream(context, &node.input, grid, &|| Present(vec![false; grid.count]))?;
+    let mut series = StepSeries::absent(labels_of(&node.matchers), grid.count);
+    series.values.fill(1.0);
+    for Present(marks) in parts {
+        for (value, present) in series.values.iter_mut().zip(marks) {
+            if present {
+                *value = ABSENT;
+            }
+        }
+    }
+    context.hold(if series.is_empty() { Vec::new() } else { vec![series] })
+}
+
+/// The labels an absent series would have had: those matched by one `=` and nothing else.
+fn labels_of(matchers: &[Matcher]) -> Labels {
+    let mut builder = LabelsBuilder::default();
+    let mut seen: Vec<&str> = Vec::new();
+    for matcher in matchers.iter().filter(|m| m.name != METRIC_NAME) {
+        if matcher.op == MatchOp::Equal && !seen.contains(&matcher.name.as_str()) {
+            builder.set(matcher.name.as_str(), matcher.value.as_str());
+            seen.push(&matcher.name);
+        } else {
+            builder.remove(&matcher.name);
+        }
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_come_from_equalities() {
+        let regex = Matcher::new(MatchOp::Regex, "c", "x.*").expect("a pattern");
+        let matchers = [
+            Matcher::equal("__name__", "up"),
+            Matcher::equal("a", "1"),
+            Matcher::equal("b", "1"),
+            Matcher::equal("b", "2"),
+            regex,
+        ];
+        assert_eq!(labels_of(&matchers).to_string(), r#"{a="1"}"#);
+    }
+}

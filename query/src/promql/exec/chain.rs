@@ -1,0 +1,477 @@
+//! Selectors and what works on each series alone: range functions, functions of single values,
+//! operators with a number. A chain of these runs series by series, as the samples are read, so
+//! that what follows it may keep the series or fold it away.
+
+use ephemeris_model::{Labels, METRIC_NAME, MatchOp, SampleBuffer, SeriesSet, is_stale};
+
+use super::arithmetic::OperatorNotes;
+use super::batch::{ABSENT, StepSeries};
+use super::held::{Held, weight};
+use super::key::without_name;
+use super::read::{Visit, in_parallel, read_all, stripes};
+use super::slide::{Slide, Starts, cleaned};
+use super::{Context, arithmetic, lookback, merge, with_scalar};
+use crate::promql::ast::Extension;
+use crate::promql::error::QueryError;
+use crate::promql::functions::{
+    Function, NoteKind, Notes, RangeCall, elementwise, possibly_no_counter,
+};
+use crate::promql::plan::{
+    Give, Grid, Map, RangeInput, Samples, Selector, Site, Vector, Windows, WithScalar,
+};
+
+/// Takes the series a chain yields.
+pub(super) trait Sink: Send {
+    /// Takes `series`, which has a sample; what is left of it is used for the next one.
+    fn take(&mut self, series: &mut StepSeries) -> Result<(), QueryError>;
+}
+
+/// Where the series of a chain come from.
+enum Base<'a, 'p> {
+    Selector(&'p Selector),
+    Windows(&'p Windows, Vec<Vec<f64>>),
+    Vector(Held<'a>),
+}
+
+/// A link of a chain, with its numbers.
+enum Stage<'p> {
+    Map(&'p Map, Vec<Vec<f64>>),
+    WithScalar(&'p WithScalar, Vec<f64>),
+    Negate,
+    /// Windows over a subquery, with the grid inside.
+    Windows(&'p Windows, Slide, Grid, Vec<Vec<f64>>),
+}
+
+struct Chain<'a, 'p> {
+    base: Base<'a, 'p>,
+    base_grid: Grid,
+    /// Each with the grid it works on, the innermost first.
+    stages: Vec<(Stage<'p>, Grid)>,
+}
+
+/// Runs the chain that ends in `vector` and keeps its series.
+pub(super) fn collect<'a>(
+    context: &Context<'a>,
+    vector: &Vector,
+    grid: &Grid,
+) -> Result<Held<'a>, QueryError> {
+    let sinks = stream(context, vector, grid, &|| Keep { context, series: Vec::new() })?;
+    let series: Vec<StepSeries> = sinks.into_iter().flat_map(|sink| sink.series).collect();
+    let held = Held::counted(series, context.budget);
+    if !may_collide(context, vector) {
+        return Ok(held);
+    }
+    let overlap = match vector {
+        Vector::Windows(_) => merge::Overlap::Never,
+        _ => merge::Overlap::PerStep,
+    };
+    context.hold(merge::same_labels(held.into_inner(), overlap)?)
+}
+
+struct Keep<'c, 'a> {
+    context: &'c Context<'a>,
+    series: Vec<StepSeries>,
+}
+
+impl Sink for Keep<'_, '_> {
+    fn take(&mut self, series: &mut StepSeries) -> Result<(), QueryError> {
+        self.context.budget.hold(weight(series))?;
+        let mut kept = StepSeries {
+            labels: series.labels.clone(),
+            drop_name: series.drop_name,
+            values: series.values.clone(),
+            histograms: std::mem::take(&mut series.histograms),
+        };
+        self.context.drop_name_now(&mut kept);
+        self.series.push(kept);
+        Ok(())
+    }
+}
+
+impl Context<'_> {
+    /// Removes the name of a series that lost it, unless that is left for the end.
+    pub(super) fn drop_name_now(&self, series: &mut StepSeries) {
+        if series.drop_name && !self.options.delayed_name_removal {
+            series.labels = without_name(&series.labels);
+            series.drop_name = false;
+        }
+    }
+}
+
+/// Whether two series of the chain may have the same labels once names are dropped.
+pub(super) fn may_collide(context: &Context<'_>, vector: &Vector) -> bool {
+    let one_name = |samples: &Samples| {
+        samples.matchers.iter().any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal)
+    };
+    if context.options.delayed_name_removal {
+        return false;
+    }
+    match vector {
+        Vector::Selector(selector) => selector.give != Give::Value && !one_name(&selector.samples),
+        Vector::Windows(windows) => match &windows.input {
+            RangeInput::Samples(samples) => !one_name(samples),
+            RangeInput::Subquery(subquery) => !has_one_name(&subquery.input),
+        },
+        Vector::Map(map) => !has_one_name(&map.input),
+        Vector::WithScalar(node) => !has_one_name(&node.vector),
+        Vector::Negate(inner) => !has_one_name(inner),
+        _ => true,
+    }
+}
+
+/// Whether all series of `vector` that have a name have the same one.
+fn has_one_name(vector: &Vector) -> bool {
+    let named = |samples: &Samples| {
+        samples.matchers.iter().any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal)
+    };
+    match vector {
+        Vector::Selector(selector) => named(&selector.samples),
+        Vector::Windows(windows) => match &windows.input {
+            RangeInput::Samples(samples) => named(samples),
+            RangeInput::Subquery(subquery) => has_one_name(&subquery.input),
+        },
+        Vector::Map(map) => has_one_name(&map.input),
+        Vector::WithScalar(node) => has_one_name(&node.vector),
+        Vector::Negate(inner) | Vector::Invariant(inner) => has_one_name(inner),
+        _ => false,
+    }
+}
+
+/// Runs the chain that ends in `vector`, its series taken by sinks: one per stripe of series, in
+/// order.
+pub(super) fn stream<S: Sink>(
+    context: &Context<'_>,
+    vector: &Vector,
+    grid: &Grid,
+    make: &(dyn Fn() -> S + Sync),
+) -> Result<Vec<S>, QueryError> {
+    let chain = decompose(context, vector, grid)?;
+    context.budget.admit(chain.base_grid.count as u64)?;
+    let worker = || Worker::new(context, &chain, make());
+    let workers = match &chain.base {
+        Base::Selector(selector) => {
+            let (first, last) = selector.samples.times.bounds(&chain.base_grid);
+            let lookback = selector.samples.range_ms;
+            let behind = match selector.samples.extension {
+                Extension::Smoothed => lookback,
+                _ => 0,
+            };
+            let bounds =
+                (first.saturating_sub(lookback).saturating_add(1), last.saturating_add(behind));
+            let set = context.select(&selector.samples, bounds)?;
+            read_all(context, &*set, &worker)?
+        }
+        Base::Windows(windows, _) => {
+            let RangeInput::Samples(samples) = &windows.input else {
+                return Err(QueryError::execution("subquery is no base of a chain"));
+            };
+            let slide = slide_of(context, samples, chain.base_grid);
+            let set = context.select(samples, slide.bounds())?;
+            read_all(context, &*set, &worker)?
+        }
+        Base::Vector(held) => {
+            let stripes = stripes(held.len());
+            in_parallel(context.options.threads, stripes.len(), &|index| {
+                let mut worker = worker();
+                for series in &held[stripes[index].clone()] {
+                    context.budget.check()?;
+                    worker.out.clone_from(series);
+                    worker.finish()?;
+                }
+                Ok(worker)
+            })?
+        }
+    };
+    let mut sinks = Vec::with_capacity(workers.len());
+    for worker in workers {
+        sinks.push(worker.close());
+    }
+    Ok(sinks)
+}
+
+fn decompose<'a, 'p>(
+    context: &Context<'a>,
+    mut vector: &'p Vector,
+    grid: &Grid,
+) -> Result<Chain<'a, 'p>, QueryError> {
+    let mut grid = *grid;
+    let mut stages = Vec::new();
+    let columns = |params: &[crate::promql::plan::Scalar], grid: &Grid| {
+        params.iter().map(|p| context.scalar(p, grid)).collect::<Result<Vec<_>, _>>()
+    };
+    let base = loop {
+        context.budget.admit(grid.count as u64)?;
+        match vector {
+            Vector::Map(map) => {
+                stages.push((Stage::Map(map, columns(&map.params, &grid)?), grid));
+                vector = &map.input;
+            }
+            Vector::WithScalar(node) => {
+                let numbers = context.scalar(&node.scalar, &grid)?;
+                stages.push((Stage::WithScalar(node, numbers), grid));
+                vector = &node.vector;
+            }
+            Vector::Negate(inner) => {
+                stages.push((Stage::Negate, grid));
+                vector = inner;
+            }
+            Vector::Windows(windows) => {
+                let params = columns(&windows.params, &grid)?;
+                let RangeInput::Subquery(subquery) = &windows.input else {
+                    break Base::Windows(windows, params);
+                };
+                let slide = Slide {
+                    grid,
+                    times: subquery.times,
+                    range_ms: subquery.range_ms,
+                    extension: Extension::None,
+                    lookback_ms: 0,
+                };
+                let Some(inside) = subquery.grid(&grid) else {
+                    break Base::Vector(Held::new(Vec::new(), context.budget)?);
+                };
+                stages.push((Stage::Windows(windows, slide, inside, params), grid));
+                grid = inside;
+                vector = &subquery.input;
+            }
+            Vector::Selector(selector) => break Base::Selector(selector),
+            other => break Base::Vector(context.vector(other, &grid)?),
+        }
+    };
+    stages.reverse();
+    Ok(Chain { base, base_grid: grid, stages })
+}
+
+fn slide_of(context: &Context<'_>, samples: &Samples, grid: Grid) -> Slide {
+    Slide {
+        grid,
+        times: samples.times,
+        range_ms: samples.range_ms,
+        extension: samples.extension,
+        lookback_ms: context.options.lookback_ms,
+    }
+}
+
+/// What a thread holds while it runs a chain.
+struct Worker<'c, 'a, 'p, S> {
+    context: &'c Context<'a>,
+    chain: &'c Chain<'a, 'p>,
+    sink: S,
+    /// The series as it goes through the chain.
+    out: StepSeries,
+    scratch: SampleBuffer,
+    base_call: Option<RangeCall>,
+    base_notes: Notes,
+    /// Of each stage.
+    links: Vec<Link>,
+    looked_at: u64,
+}
+
+/// What a stage holds.
+#[derive(Default)]
+struct Link {
+    call: Option<RangeCall>,
+    notes: Notes,
+    operator_notes: OperatorNotes,
+}
+
+impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
+    fn new(context: &'c Context<'a>, chain: &'c Chain<'a, 'p>, sink: S) -> Self {
+        let base_call = match &chain.base {
+            Base::Windows(windows, _) => Some(RangeCall::new(windows.function)),
+            _ => None,
+        };
+        let link = |(stage, _): &(Stage<'_>, Grid)| match stage {
+            Stage::Windows(windows, ..) => {
+                Link { call: Some(RangeCall::new(windows.function)), ..Link::default() }
+            }
+            _ => Link::default(),
+        };
+        Self {
+            context,
+            chain,
+            sink,
+            out: StepSeries::absent(Labels::empty(), 0),
+            scratch: SampleBuffer::default(),
+            base_call,
+            base_notes: Notes::default(),
+            links: chain.stages.iter().map(link).collect(),
+            looked_at: 0,
+        }
+    }
+
+    /// Makes `out` a series without samples.
+    fn clear(&mut self, labels: Labels, steps: usize) {
+        self.out.labels = labels;
+        self.out.drop_name = false;
+        self.out.histograms.clear();
+        self.out.values.clear();
+        self.out.values.resize(steps, ABSENT);
+    }
+
+    /// Sends the series in `out` through the stages to the sink, unless it is empty.
+    fn finish(&mut self) -> Result<(), QueryError> {
+        for ((stage, grid), link) in self.chain.stages.iter().zip(&mut self.links) {
+            let out = &mut self.out;
+            match stage {
+                Stage::Map(map, params) => apply_map(map, params, grid, out),
+                Stage::WithScalar(node, numbers) => {
+                    with_scalar::apply(node, numbers, out, &mut link.operator_notes);
+                }
+                Stage::Negate => arithmetic::negate(out),
+                Stage::Windows(windows, slide, inside, params) => {
+                    let Some(call) = &mut link.call else { continue };
+                    samples_of(out, inside, &mut self.scratch);
+                    out.histograms.clear();
+                    out.values.clear();
+                    out.values.resize(grid.count, ABSENT);
+                    let name = visible_name(self.context, out);
+                    self.looked_at +=
+                        slide.run(call, params, &self.scratch, (out, &name), &mut link.notes)?;
+                    note_no_counter(windows.function, &name, out, &mut link.notes);
+                    out.drop_name |= drops_name(windows.function);
+                }
+            }
+        }
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        self.sink.take(&mut self.out)
+    }
+
+    /// Hands over what was noted, and gives back the sink.
+    fn close(self) -> S {
+        self.context.count_looked_at(self.looked_at);
+        let annotate = |notes: &Notes, site: &Site| self.context.annotate_notes(notes, site);
+        match &self.chain.base {
+            Base::Windows(windows, _) => annotate(&self.base_notes, &windows.site),
+            Base::Selector(selector) => {
+                let site = Site { call: selector.position, args: Vec::new() };
+                annotate(&self.base_notes, &site);
+            }
+            Base::Vector(_) => {}
+        }
+        for ((stage, _), link) in self.chain.stages.iter().zip(self.links) {
+            match stage {
+                Stage::Map(map, _) => annotate(&link.notes, &map.site),
+                Stage::Windows(windows, ..) => annotate(&link.notes, &windows.site),
+                Stage::WithScalar(node, _) => {
+                    link.operator_notes.annotate(self.context, node.position);
+                }
+                Stage::Negate => {}
+            }
+        }
+        self.sink
+    }
+}
+
+impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
+    fn series(
+        &mut self,
+        set: &dyn SeriesSet,
+        index: usize,
+        samples: &SampleBuffer,
+    ) -> Result<(), QueryError> {
+        if samples.is_empty() {
+            return Ok(());
+        }
+        self.clear(set.labels(index), self.chain.base_grid.count);
+        let grid = &self.chain.base_grid;
+        match &self.chain.base {
+            Base::Selector(selector) => {
+                let notes = &mut self.base_notes;
+                let samples = match selector.samples.extension {
+                    Extension::Smoothed => cleaned(samples, Starts::Keep, &mut self.scratch),
+                    _ => samples,
+                };
+                self.looked_at += lookback::fill(selector, grid, samples, &mut self.out, notes);
+                self.out.drop_name = selector.give != Give::Value;
+            }
+            Base::Windows(windows, params) => {
+                let (RangeInput::Samples(input), Some(call)) =
+                    (&windows.input, &mut self.base_call)
+                else {
+                    return Ok(());
+                };
+                let starts = match self.context.options.use_start_timestamps {
+                    true => Starts::Keep,
+                    false => Starts::Drop,
+                };
+                let samples = cleaned(samples, starts, &mut self.scratch);
+                let slide = slide_of(self.context, input, *grid);
+                let name = self.out.labels.clone();
+                let out = (&mut self.out, &name);
+                self.looked_at += slide.run(call, params, samples, out, &mut self.base_notes)?;
+                note_no_counter(windows.function, &name, &self.out, &mut self.base_notes);
+                self.out.drop_name = drops_name(windows.function);
+            }
+            Base::Vector(_) => return Ok(()),
+        }
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        self.finish()
+    }
+}
+
+/// The labels annotations take the name of a metric from.
+fn visible_name(context: &Context<'_>, series: &StepSeries) -> Labels {
+    if series.drop_name && !context.options.delayed_name_removal {
+        return Labels::empty();
+    }
+    series.labels.clone()
+}
+
+/// Notes that a rate was taken of what may be no counter, if it was taken of floats.
+fn note_no_counter(function: Function, labels: &Labels, result: &StepSeries, notes: &mut Notes) {
+    let name = labels.metric_name().unwrap_or_default();
+    if possibly_no_counter(function, name) && result.values.iter().any(|v| !is_stale(*v)) {
+        notes.add(NoteKind::PossibleNonCounter, 0, name);
+    }
+}
+
+/// Whether a range function gives something else than the metric it is applied to.
+const fn drops_name(function: Function) -> bool {
+    !matches!(function, Function::LastOverTime | Function::FirstOverTime)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times are far below 2^53 ms")]
+fn apply_map(map: &Map, params: &[Vec<f64>], grid: &Grid, series: &mut StepSeries) {
+    match map.function {
+        Function::Timestamp => {
+            for step in 0..grid.count {
+                if series.point(step).is_some() {
+                    series.values[step] = grid.at(step) as f64 / 1000.0;
+                }
+            }
+        }
+        // What was computed has no start timestamp.
+        Function::StartTimestamp => series.values.fill(ABSENT),
+        function => {
+            elementwise::apply(function, series, params);
+            return;
+        }
+    }
+    series.histograms.clear();
+    series.drop_name = true;
+}
+
+/// Fills `samples` with what `series` has at the steps of `grid`.
+fn samples_of(series: &StepSeries, grid: &Grid, samples: &mut SampleBuffer) {
+    use ephemeris_model::CounterResetHint;
+    samples.clear();
+    for (step, &value) in series.values.iter().enumerate() {
+        let at = grid.at(step);
+        if let Some(Some(histogram)) = series.histograms.get(step) {
+            let mut histogram = histogram.clone();
+            // Samples between the steps were left out, so a hint about the one before is void.
+            if matches!(histogram.reset_hint, CounterResetHint::Reset | CounterResetHint::NotReset)
+            {
+                std::sync::Arc::make_mut(&mut histogram).reset_hint = CounterResetHint::Unknown;
+            }
+            samples.push_histogram(at, histogram);
+        } else if !is_stale(value) {
+            samples.push(at, value);
+        }
+    }
+}
