@@ -10,6 +10,19 @@ const SCHEMA_MAX: i32 = 8;
 /// Lowest schema: one bucket for sixteen powers of two.
 const SCHEMA_MIN: i32 = -4;
 
+/// 2^(1/2), 2^(1/4) and so on: each the root of the one before. The first is the double below
+/// the nearest one: so are the bounds that senders of these schemas and Prometheus agree upon.
+const ROOTS: [f64; SCHEMA_MAX as usize] = [
+    std::f64::consts::SQRT_2.next_down(),
+    1.189207115002721,
+    1.0905077326652577,
+    1.0442737824274138,
+    1.0218971486541166,
+    1.0108892860517005,
+    1.0054299011128027,
+    1.0027112750502025,
+];
+
 /// A bucket and its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
@@ -63,9 +76,10 @@ pub(super) fn bound(index: i32, schema: i32, custom: &[f64]) -> f64 {
     scale(root_of_two(part, schema), i64::from(whole))
 }
 
-/// 2^(`part` / 2^`schema`), in [1, 2).
+/// 2^(`part` / 2^`schema`), in [1, 2): a product of roots, one for each bit of `part`.
 fn root_of_two(part: i32, schema: i32) -> f64 {
-    if part == 0 { 1.0 } else { (f64::from(part) / f64::from(1 << schema)).exp2() }
+    let roots = ROOTS.iter().zip((0..schema).rev());
+    roots.filter(|(_, bit)| part >> bit & 1 == 1).map(|(root, _)| root).product()
 }
 
 fn power_of_two(exponent: i64) -> f64 {
@@ -153,7 +167,7 @@ mod tests {
         assert_eq!(bound(1, 0, &[]), 2.0);
         assert_eq!(bound(-1, 0, &[]), 0.5);
         assert_eq!(bound(1, -1, &[]), 4.0);
-        assert_eq!(bound(1, 1, &[]), std::f64::consts::SQRT_2);
+        assert_eq!(bound(1, 1, &[]), std::f64::consts::SQRT_2.next_down());
         assert_eq!(bound(256, 8, &[]), 2.0);
         assert_eq!(bound(1024, 0, &[]), f64::MAX);
         assert_eq!(bound(1025, 0, &[]), f64::INFINITY);
@@ -163,6 +177,25 @@ mod tests {
         assert_eq!(bound(-1074, 0, &[]), f64::from_bits(1));
         assert_eq!(bound(i32::MIN, 8, &[]), 0.0);
         assert_eq!(bound(i32::MAX, -4, &[]), f64::INFINITY);
+    }
+
+    #[test]
+    fn bounds_between_powers_of_two_are_those_all_agree_upon() {
+        let agreed = [
+            (6, 0.5081891574554764),
+            (18, 0.5249720429003435),
+            (128, 0.7071067811865475),
+            (193, 0.8431763167241966),
+            (216, 0.8973545375015533),
+            (252, 0.9892280131939752),
+            (255, 0.9972960560854698),
+        ];
+        for (index, half) in agreed {
+            assert_eq!(bound(index, 8, &[]), 2.0 * half);
+            if index % 8 == 0 {
+                assert_eq!(bound(index / 8 + 32, 5, &[]), 4.0 * half);
+            }
+        }
     }
 
     #[test]
