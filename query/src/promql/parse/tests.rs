@@ -275,17 +275,24 @@ proptest::proptest! {
     }
 
     #[test]
-    fn no_mix_of_tokens_makes_the_parser_panic(
+    fn a_mix_of_tokens_is_refused_or_prints_to_itself(
         tokens in proptest::collection::vec(
             proptest::sample::select(vec![
                 "up", "(", ")", "[", "]", "{", "}", ":", ",", "5m", "1", "\"a\"", "=", "=~", "!=",
                 "sum", "by", "offset", "@", "start", "-", "+", "^", "and", "bool", "on", "fill",
                 "group_left", "rate", "anchored", "#", "\n", "'", "\\", "step", "min_of", "é", ".",
+                "[5m]", "[5m:]", "{a=\"b\"}", "offset -1m", "@ end()", "(up)", "0.5", "inf", "()",
+                "[step()*2]", "sum(up)", "</", "atan2", "on(a)", "fill_right(nan)", "1e300", "0s",
             ]),
-            0..40,
+            0..12,
         ),
         glue in proptest::sample::select(vec!["", " "]),
     ) {
-        let _ = parse(&tokens.join(glue));
+        if let Ok(expr) = parse(&tokens.join(glue)) {
+            let line = expr.to_string();
+            let again = parse(&line);
+            proptest::prop_assert!(again.is_ok(), "{line}: {again:?}");
+            proptest::prop_assert_eq!(again.map(|expr| expr.to_string()), Ok(line));
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use ephemeris_model::{METRIC_NAME, MatchOp, Matcher};
 
 use crate::promql::ast::{
-    Aggregate, AtModifier, Binary, Cardinality, Duration, DurationExpr, DurationExprKind, Expr,
-    ExprKind, Extension, MatrixSelector, NumberLiteral, Subquery, UnaryOp, VectorMatching,
+    Aggregate, AtModifier, Binary, BinaryOp, Cardinality, Duration, DurationExpr, DurationExprKind,
+    Expr, ExprKind, Extension, MatrixSelector, NumberLiteral, Subquery, UnaryOp, VectorMatching,
     VectorSelector,
 };
 use crate::promql::text::quote;
@@ -32,10 +32,25 @@ impl Display for Expr {
                 write!(f, "{})", aggregate.expr)
             }
             ExprKind::Binary(binary) => {
-                write!(f, "{} {} {}", binary.lhs, Operator(binary), binary.rhs)
+                write!(f, "{} {} {}", Base(binary), Operator(binary), binary.rhs)
             }
             ExprKind::Unary(op, inner) => write!(f, "{}{inner}", sign(*op)),
             ExprKind::Paren(inner) => write!(f, "({inner})"),
+        }
+    }
+}
+
+/// The left side of an operator. A sign in front of `a ^ b` belongs to the power, so infinity
+/// stands there without one.
+struct Base<'a>(&'a Binary);
+
+impl Display for Base<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match (&self.0.lhs.kind, self.0.op) {
+            (ExprKind::Number(number), BinaryOp::Pow) if number.value == f64::INFINITY => {
+                f.write_str("Inf")
+            }
+            _ => self.0.lhs.fmt(f),
         }
     }
 }

@@ -23,6 +23,7 @@ fn canonical_form() {
         ("a==bool ignoring(x)fill(1)b", "a == bool ignoring (x) fill (1) b"),
         ("a+fill_left(1)fill_right(-inf)b", "a + fill_left (1) fill_right (-Inf) b"),
         ("1e9+0x10-5m*-Inf", "1000000000 + 16 - 5m * -Inf"),
+        ("Inf^2+Inf", "Inf ^ 2 + +Inf"),
         ("up[1h:]", "up[1h:]"),
         ("up[(5m):step()]", "up[(5m):step()]"),
         (
