@@ -121,8 +121,8 @@ impl Engine {
         let plan = plan::build(expr, setting)?;
         let plan = rewrite::rewrite(plan);
         let prepare = start.elapsed();
-        let context = Context::new(source, &self.options, budget);
-        let value = exec::finish(&context, &plan, grid, mode)?;
+        let context = Context::new(source, &self.options, budget, mode);
+        let value = exec::finish(&context, &plan, grid)?;
         let (annotations, source_warnings, samples_queryable) = context.into_parts();
         let total = start.elapsed();
         let stats = QueryStats {

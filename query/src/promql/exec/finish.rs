@@ -28,10 +28,9 @@ pub(crate) fn finish(
     context: &Context<'_>,
     plan: &Plan,
     grid: &Grid,
-    mode: Mode,
 ) -> Result<AnswerValue, QueryError> {
     context.budget.admit(grid.count as u64)?;
-    match (plan, mode) {
+    match (plan, context.mode) {
         (Plan::Text(text), _) => {
             Ok(AnswerValue::String { at_ms: grid.start_ms, text: text.clone() })
         }

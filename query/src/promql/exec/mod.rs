@@ -54,6 +54,8 @@ pub(crate) struct Context<'a> {
     pub(crate) source: &'a dyn Source,
     pub(crate) options: &'a EngineOptions,
     pub(crate) budget: &'a Budget,
+    /// What kind of query this is.
+    pub(crate) mode: Mode,
     annotations: Mutex<Annotations>,
     warnings: Mutex<Vec<String>>,
     looked_at: AtomicU64,
@@ -64,11 +66,13 @@ impl<'a> Context<'a> {
         source: &'a dyn Source,
         options: &'a EngineOptions,
         budget: &'a Budget,
+        mode: Mode,
     ) -> Self {
         Self {
             source,
             options,
             budget,
+            mode,
             annotations: Mutex::default(),
             warnings: Mutex::default(),
             looked_at: AtomicU64::new(0),

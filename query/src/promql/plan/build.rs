@@ -1,8 +1,6 @@
 //! From the syntax tree to the plan. The tree was type-checked by the parser; what contradicts its
 //! types all the same ends in an error here, not in a panic.
 
-use ephemeris_model::{METRIC_NAME, Matcher};
-
 use super::duration;
 use super::invariant::is_invariant;
 use super::{
@@ -308,11 +306,9 @@ impl Builder<'_> {
             Some(ExprKind::VectorSelector(selector)) => selector.matchers.clone(),
             _ => Vec::new(),
         };
-        let named = matchers.iter().any(|m| m.name == METRIC_NAME);
-        let default = (!named).then(|| Matcher::equal(METRIC_NAME, "target_info"));
         Ok(Vector::Info(Box::new(Info {
             input: self.vector(base)?,
-            matchers: matchers.into_iter().chain(default).collect(),
+            matchers,
             times: self.times_of_first_selector(base)?.unwrap_or_default(),
             lookback_ms: self.setting.options.lookback_ms,
         })))
