@@ -1,0 +1,53 @@
+//! Workloads and measurements for Ephemeris. The server is measured as it is run: as a process of
+//! its own, over HTTP.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`workload`] | seeded series and their samples, as bodies ready to send |
+//! | [`quick`] | sends a workload, asks for it back, reports |
+//! | [`celestrak`] | real orbital elements in order of arrival, compared bit for bit |
+//! | [`decode`] | decoding alone, in this process |
+//! | [`server`] | a server process: start, readiness, CPU and memory, end |
+//! | [`client`] | HTTP over one connection |
+//! | [`query`] | instant queries over HTTP, answers as samples |
+//! | [`send`] | sends lanes of bodies, one connection each |
+//! | [`report`] | plain tables |
+
+pub mod celestrak;
+pub mod decode;
+pub mod quick;
+pub mod workload;
+
+pub mod client;
+pub mod query;
+pub mod report;
+pub mod send;
+pub mod server;
+
+use std::fmt;
+
+/// Why a measurement could not be made, in words.
+#[derive(Debug)]
+pub struct BenchError(pub String);
+
+impl fmt::Display for BenchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BenchError {}
+
+impl From<std::io::Error> for BenchError {
+    fn from(e: std::io::Error) -> Self {
+        Self(e.to_string())
+    }
+}
+
+/// The result of all that measures.
+pub type Result<T> = std::result::Result<T, BenchError>;
+
+/// An error with this text.
+pub(crate) fn fail<T>(text: impl Into<String>) -> Result<T> {
+    Err(BenchError(text.into()))
+}

@@ -1,0 +1,80 @@
+//! Sends lanes of bodies, each over a connection of its own, and takes the time of each.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::workload::Body;
+use crate::{BenchError, Result, fail};
+
+/// Where remote write is sent.
+const WRITE_PATH: &str = "/api/v1/write";
+/// How often one body is sent again while the server asks for it.
+const RETRIES_MAX: u32 = 100;
+
+/// What sending took.
+#[derive(Clone, Debug, Default)]
+pub struct Sent {
+    /// Samples in all bodies.
+    pub sample_count: usize,
+    /// From the first byte sent to the last answer.
+    pub elapsed: Duration,
+    /// Milliseconds from sending a body to its answer, ascending.
+    pub latencies_ms: Vec<f64>,
+    /// How often a body had to be sent again.
+    pub retry_count: u64,
+}
+
+/// Sends all lanes at the same time, the bodies of each one after the other.
+///
+/// # Errors
+/// If a connection fails, or a body is refused.
+pub fn send(address: SocketAddr, lanes: &[Vec<Body>]) -> Result<Sent> {
+    let start = Instant::now();
+    let results: Vec<Result<Sent>> = thread::scope(|scope| {
+        let handles: Vec<_> =
+            lanes.iter().map(|lane| scope.spawn(move || send_lane(address, lane))).collect();
+        let joined = handles.into_iter().map(|handle| {
+            handle.join().map_err(|_| BenchError("a sender thread failed".to_owned()))?
+        });
+        joined.collect()
+    });
+    let elapsed = start.elapsed();
+    let mut all = Sent { elapsed, ..Sent::default() };
+    for result in results {
+        let lane = result?;
+        all.sample_count += lane.sample_count;
+        all.latencies_ms.extend(lane.latencies_ms);
+        all.retry_count += lane.retry_count;
+    }
+    all.latencies_ms.sort_by(f64::total_cmp);
+    Ok(all)
+}
+
+fn send_lane(address: SocketAddr, lane: &[Body]) -> Result<Sent> {
+    let mut client = Client::connect(address)?;
+    let mut sent = Sent::default();
+    for body in lane {
+        let start = Instant::now();
+        sent.retry_count += send_body(&mut client, &body.bytes)?;
+        sent.latencies_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        sent.sample_count += body.sample_count;
+    }
+    Ok(sent)
+}
+
+/// Sends one body, again if the server asks for it; gives the number of times it did.
+fn send_body(client: &mut Client, body: &[u8]) -> Result<u64> {
+    for retry in 0..RETRIES_MAX {
+        let answer = client.push(WRITE_PATH, body)?;
+        match (answer.status, answer.retry_after_s) {
+            (200..=299, _) => return Ok(retry.into()),
+            (429 | 503, Some(after_s)) => thread::sleep(Duration::from_secs(after_s.min(10))),
+            (status, _) => {
+                return fail(format!("write was refused: {status} {}", answer.excerpt()));
+            }
+        }
+    }
+    fail(format!("write was not taken after {RETRIES_MAX} times"))
+}
