@@ -49,13 +49,21 @@ impl<'a> Reader<'a> {
     }
 
     /// The bytes of the message from `start` up to the position.
+    #[inline]
     pub(crate) fn since(&self, start: usize) -> &'a [u8] {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
     /// What is left.
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// Moves over `count` bytes the caller has seen in [`Reader::rest`].
+    #[inline]
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.at = (self.at + count).min(self.bytes.len());
     }
 
     /// The next tag, or none at the end.

@@ -65,46 +65,50 @@ pub(super) fn read_pair(mut label: Reader<'_>) -> Result<Pair<'_>, IngestError> 
     Ok((name, value))
 }
 
-/// Checks that a `Label` message is well-formed. Nearly all are a short name and a short value in
-/// this order; only others are read field by field.
+/// Length of the plain labels, tags included, at the start of a series. A plain label is a short
+/// name, then a short value, in less than 128 bytes together; nearly all are.
+///
+/// From one label to the next only its length is needed, so that checks of several labels run at
+/// the same time; this is most of what decoding costs.
 #[inline]
-pub(super) fn check_label(label: Reader<'_>) -> Result<(), IngestError> {
-    if is_plain_label(label.rest()) {
-        return Ok(());
+pub(super) fn plain_labels_length(series: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some(&[TAG_LABEL, length @ 0..0x80, TAG_NAME, name_length]) =
+        series.get(end..).and_then(<[u8]>::first_chunk)
+    {
+        let (length, name_length) = (usize::from(length), usize::from(name_length));
+        let Some(&[TAG_VALUE, value_length]) =
+            series.get(end + 4 + name_length..).and_then(<[u8]>::first_chunk)
+        else {
+            break;
+        };
+        // Both lengths are below 128 if this holds, so neither is the start of a longer varint.
+        let next = end + 2 + length;
+        if length != 4 + name_length + usize::from(value_length) || next > series.len() {
+            break;
+        }
+        end = next;
     }
-    read_pair(label).map(drop)
+    end
 }
 
-#[inline]
-fn is_plain_label(label: &[u8]) -> bool {
-    let [TAG_NAME, name_length @ 0..0x80, rest @ ..] = label else { return false };
-    let Some([TAG_VALUE, value_length @ 0..0x80, value @ ..]) =
-        rest.get(usize::from(*name_length)..)
-    else {
-        return false;
-    };
-    value.len() == usize::from(*value_length)
-}
-
-/// Adds the label bytes `start..reader.at()` to those of the series so far: as long as labels lie
-/// together they are borrowed; if something lies between, they are copied.
-#[inline]
+/// Adds the label bytes `start..reader.at()` to those of the series so far, which lie in `run` of
+/// the message: as long as labels lie together they are borrowed; if something lies between, they
+/// are copied.
 pub(super) fn extend_run<'a>(
     labels: &mut Cow<'a, [u8]>,
-    run: &mut Option<(usize, usize)>,
+    run: &mut (usize, usize),
     reader: &Reader<'a>,
     start: usize,
 ) {
-    match *run {
-        None => {
-            *labels = Cow::Borrowed(reader.since(start));
-            *run = Some((start, reader.at()));
-        }
-        Some((run_start, run_end)) if run_end == start && matches!(labels, Cow::Borrowed(_)) => {
-            *labels = Cow::Borrowed(reader.since(run_start));
-            *run = Some((run_start, reader.at()));
-        }
-        Some(_) => labels.to_mut().extend_from_slice(reader.since(start)),
+    if labels.is_empty() {
+        *run = (start, start);
+    }
+    if run.1 == start && matches!(labels, Cow::Borrowed(_)) {
+        *labels = Cow::Borrowed(reader.since(run.0));
+        run.1 = reader.at();
+    } else {
+        labels.to_mut().extend_from_slice(reader.since(start));
     }
 }
 
@@ -166,20 +170,28 @@ mod tests {
 
     #[test]
     fn the_short_cut_takes_plain_labels_only() {
-        assert!(is_plain_label(b"\x0a\x01a\x12\x02bc"));
-        assert!(is_plain_label(b"\x0a\x00\x12\x00"));
+        let plain = b"\x0a\x07\x0a\x01a\x12\x02bc";
+        let empty = b"\x0a\x04\x0a\x00\x12\x00";
+        assert_eq!(plain_labels_length(&[&plain[..], empty, plain, b"\x12\x00"].concat()), 24);
         for other in [
             &b""[..],
-            b"\x0a",
-            b"\x0a\x01a",
-            b"\x0a\x01a\x12",
-            b"\x0a\x01a\x12\x02b",
-            b"\x0a\x01a\x12\x02bcd",
-            b"\x12\x01a\x0a\x02bc",
-            b"\x0a\x81\x00a\x12\x02bc",
+            b"\x12\x07\x0a\x01a\x12\x02bc",
+            b"\x0a\x07\x0a\x01a\x12\x02b",
+            b"\x0a\x08\x0a\x01a\x12\x02bcd",
+            b"\x0a\x07\x12\x01a\x0a\x02bc",
+            b"\x0a\x08\x0a\x81\x00a\x12\x02bc",
+            b"\x0a\x87\x00\x0a\x01a\x12\x02bc",
+            b"\x0a\x03\x0a\x01a",
         ] {
-            assert!(!is_plain_label(other), "{other:?}");
+            assert_eq!(plain_labels_length(&[plain, other].concat()), 9, "{other:?}");
+            assert_eq!(plain_labels_length(other), 0, "{other:?}");
         }
+        let mut longest = Vec::new();
+        append_label(&mut longest, &[b'n'; 100], &[b'v'; 23]);
+        assert_eq!(plain_labels_length(&longest), longest.len());
+        longest.clear();
+        append_label(&mut longest, &[b'n'; 100], &[b'v'; 24]);
+        assert_eq!(plain_labels_length(&longest), 0);
     }
 
     #[test]

@@ -155,6 +155,19 @@ impl Columns {
         Ok((!none).then_some(items))
     }
 
+    /// The items of a series that has the newest sample and nothing else.
+    #[inline]
+    pub(super) fn last_sample(&self) -> Result<Items, IngestError> {
+        let end = number(self.samples.len())?;
+        let (histograms, exemplars) =
+            (number(self.histograms.len())?, number(self.exemplars.len())?);
+        Ok(Items {
+            samples: end.saturating_sub(1)..end,
+            histograms: histograms..histograms,
+            exemplars: exemplars..exemplars,
+        })
+    }
+
     #[cold]
     fn report(&mut self, open: &Open, raw_labels: &[u8]) {
         for (reason, refused) in [
@@ -255,9 +268,12 @@ impl Columns {
     }
 }
 
+#[inline]
+fn number(n: usize) -> Result<u32, IngestError> {
+    u32::try_from(n).map_err(|_| IngestError::BatchTooLarge { limit: u32::MAX as usize })
+}
+
 fn range(start: usize, end: usize) -> Result<Range<u32>, IngestError> {
-    let number =
-        |n| u32::try_from(n).map_err(|_| IngestError::BatchTooLarge { limit: u32::MAX as usize });
     Ok(number(start)?..number(end)?)
 }
 
@@ -343,6 +359,14 @@ pub(super) fn read_sample(
     Ok(sample)
 }
 
+/// The sample of a series whose content ends with it: one `samples` field with a plain sample.
+#[inline]
+pub(super) fn only_sample(rest: &[u8]) -> Option<Sample> {
+    let [0x12, 0x10, sample @ ..] = rest else { return None };
+    let (value, timestamp_ms) = plain_sample(sample)?;
+    Some(Sample { timestamp_ms, value })
+}
+
 /// A value, then a timestamp of six bytes: any time from 1971 to 2109.
 #[inline]
 fn plain_sample(bytes: &[u8]) -> Option<(f64, i64)> {
@@ -350,14 +374,11 @@ fn plain_sample(bytes: &[u8]) -> Option<(f64, i64)> {
     if bytes[0] != 0x09 || bytes[9] != 0x10 || bytes[15] >= 0x80 {
         return None;
     }
-    let mut timestamp = 0_i64;
-    for (i, &byte) in bytes[10..15].iter().enumerate() {
-        if byte < 0x80 {
-            return None;
-        }
-        timestamp |= i64::from(byte & 0x7f) << (7 * i);
+    let bits = |at: usize| i64::from(bytes[at] & 0x7f) << (7 * (at - 10));
+    if bytes[10..15].iter().any(|byte| *byte < 0x80) {
+        return None;
     }
-    timestamp |= i64::from(bytes[15]) << 35;
+    let timestamp = bits(10) | bits(11) | bits(12) | bits(13) | bits(14) | bits(15);
     let value = <[u8; 8]>::try_from(&bytes[1..9]).ok()?;
     Some((f64::from_bits(u64::from_le_bytes(value)), timestamp))
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use ephemeris_model::{BatchSeries, BodyKind, Exemplar, Metadata, WriteBatch};
+use ephemeris_model::{BatchSeries, BodyKind, Exemplar, Metadata, Sample, WriteBatch};
 
 use crate::body::Limits;
 use crate::error::IngestError;
@@ -13,8 +13,8 @@ use crate::wire::{Field, Reader, WireType};
 
 use super::exemplar::ExemplarPairs;
 use super::histogram::read_histogram;
-use super::labels::{RawLabels, check_label, extend_run, read_pair};
-use super::parts::{Budget, Columns, Open, RawMetadata, Version, read_sample};
+use super::labels::{RawLabels, extend_run, plain_labels_length, read_pair};
+use super::parts::{Budget, Columns, Open, RawMetadata, Version, only_sample, read_sample};
 
 /// Message bytes a series takes at least, as a rule; for the first guess at their number.
 const SERIES_BYTES_GUESS: usize = 256;
@@ -63,13 +63,18 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn read_series(&mut self, mut reader: Reader<'a>) -> Result<(), IngestError> {
+        let start = reader.at();
+        reader.advance(plain_labels_length(reader.rest()));
+        let mut labels = Cow::Borrowed(reader.since(start));
+        if let Some(sample) = only_sample(reader.rest()) {
+            return self.push_plain_series(labels, sample);
+        }
+        let mut run = (start, reader.at());
         let mut open = self.columns.open();
-        let mut labels = Cow::Borrowed(&[][..]);
-        let mut run = None;
         while let Some(field) = reader.field()? {
             if field.number == 1 {
                 field.expect(WireType::Length, "label")?;
-                check_label(reader.message("label")?)?;
+                read_pair(reader.message("label")?)?;
                 extend_run(&mut labels, &mut run, &reader, field.at);
             } else {
                 self.read_item(&mut reader, field, &mut open)?;
@@ -82,7 +87,19 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Adds a series with one sample, as nearly all are.
     #[inline]
+    fn push_plain_series(
+        &mut self,
+        labels: Cow<'a, [u8]>,
+        sample: Sample,
+    ) -> Result<(), IngestError> {
+        self.budget.take(size_of::<Sample>() + size_of::<BatchSeries<'_>>())?;
+        self.columns.samples.push(sample);
+        self.series.push(self.columns.last_sample()?.series(labels));
+        Ok(())
+    }
+
     fn read_item(
         &mut self,
         reader: &mut Reader<'a>,
