@@ -1,1 +1,51 @@
-fn main() {}
+//! The binary: reads the settings, sets up logging, runs the server.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use ephemeris::config::{Config, command};
+use ephemeris::server::{Server, ServerError};
+use ephemeris::shutdown;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let matches = command::command().get_matches();
+    let Some(("serve", serve)) = matches.subcommand() else { return ExitCode::FAILURE };
+    let config = match command::settings(serve, |name| std::env::var_os(name)) {
+        Ok(config) => config,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> Result<(), ServerError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let end = shutdown::requested()?;
+        Server::start(config).await?.run(end).await
+    });
+    // Connections and queries that outlived the grace are not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+#[expect(clippy::print_stderr, reason = "logging is not set up yet")]
+fn fail(error: &str) -> ExitCode {
+    eprintln!("ephemeris: {error}");
+    ExitCode::FAILURE
+}

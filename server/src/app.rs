@@ -1,0 +1,171 @@
+//! What all requests share: settings, metrics, worker pools, the engine, and the store once it is
+//! open.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::available_parallelism;
+
+use ephemeris_model::TimestampMs;
+use ephemeris_query::promql::engine::{Engine, EngineOptions};
+use ephemeris_storage::{Clock, Store, StoreStats, SystemClock};
+use tokio::sync::Semaphore;
+
+use crate::api::ApiError;
+use crate::config::Config;
+use crate::metrics::{Context, Family, Metrics};
+use crate::workers::{Pool, PoolConfig, PoolError};
+
+/// How far the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// The store is being opened.
+    Starting = 0,
+    /// Requests are served.
+    Ready = 1,
+    /// What runs is finished, nothing new is begun.
+    Stopping = 2,
+}
+
+/// What all requests share.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// The server's own metrics.
+    pub metrics: Metrics,
+    /// Runs queries.
+    pub engine: Engine,
+    /// For writes.
+    pub ingest: Pool,
+    /// For queries.
+    pub queries: Pool,
+    /// For everything else that blocks: lists of labels, administration, metrics.
+    pub admin: Pool,
+    /// Room for bodies being worked on, in KiB.
+    pub body_room: Arc<Semaphore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// When the process began to serve.
+    pub started: TimestampMs,
+    /// The memory budget of the store.
+    pub memory_budget_bytes: u64,
+    store: OnceLock<Arc<Store>>,
+    phase: AtomicU8,
+}
+
+impl App {
+    /// Starts the pools. The store is [opened](App::opened) later.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn new(config: Config) -> std::io::Result<Self> {
+        let cores = available_parallelism().map_or(2, NonZero::get);
+        let ingest = match config.ingest.threads {
+            0 => (4 * cores).clamp(4, 256),
+            threads => threads,
+        };
+        let pool = |name, threads, queue_max, setting| {
+            Pool::new(PoolConfig { name, threads, queue_max, setting })
+        };
+        let query = &config.query;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Ok(Self {
+            metrics: Metrics::default(),
+            engine: Engine::new(EngineOptions {
+                lookback_ms: query.lookback_ms,
+                ..EngineOptions::default()
+            }),
+            ingest: pool("ingest", ingest, config.ingest.queue_max, "ingest.queue_max")?,
+            queries: pool("query", query.concurrency_max, query.queue_max, "query.queue_max")?,
+            admin: pool("admin", cores.clamp(2, 8), query.queue_max, "query.queue_max")?,
+            body_room: Arc::new(Semaphore::new(kib(config.http.bodies_bytes_max))),
+            started: clock.now(),
+            clock,
+            memory_budget_bytes: config.memory_budget.bytes(),
+            store: OnceLock::new(),
+            phase: AtomicU8::new(Phase::Starting as u8),
+            config,
+        })
+    }
+
+    /// Takes the open store; from now on the server is ready.
+    pub fn opened(&self, store: Arc<Store>) {
+        // It is opened once; a second store would be dropped, never mixed in.
+        let _ = self.store.set(store);
+        let (starting, ready) = (Phase::Starting as u8, Phase::Ready as u8);
+        // A shutdown that came first wins.
+        let _ = self.phase.compare_exchange(starting, ready, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Begins the shutdown.
+    pub fn stop(&self) {
+        self.phase.store(Phase::Stopping as u8, Ordering::Release);
+    }
+
+    /// How far the server is.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Stopping,
+        }
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// If it is not open yet.
+    pub fn store(&self) -> Result<Arc<Store>, ApiError> {
+        self.store.get().cloned().ok_or_else(|| ApiError::unavailable("the store is being opened"))
+    }
+
+    /// The store, if it is open.
+    #[must_use]
+    pub fn store_if_open(&self) -> Option<&Arc<Store>> {
+        self.store.get()
+    }
+
+    /// The metrics of the server, its pools and its store.
+    #[must_use]
+    pub fn metric_families(&self) -> Vec<Family> {
+        let stats: Option<StoreStats> = self.store.get().map(|store| store.stats());
+        self.metrics.families(&Context {
+            pools: &[("ingest", &self.ingest), ("query", &self.queries), ("admin", &self.admin)],
+            store: stats.as_ref(),
+            memory_budget_bytes: self.memory_budget_bytes,
+        })
+    }
+}
+
+impl From<PoolError> for ApiError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Panicked => Self::internal(error.to_string()),
+            PoolError::Full { .. } | PoolError::Closed => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<ephemeris_storage::Error> for ApiError {
+    fn from(error: ephemeris_storage::Error) -> Self {
+        use crate::api::ErrorType;
+        use ephemeris_storage::ErrorKind;
+        let error_type = match error.kind() {
+            ErrorKind::Invalid | ErrorKind::Limit => ErrorType::BadData,
+            ErrorKind::NotFound => ErrorType::NotFound,
+            ErrorKind::Busy | ErrorKind::Closed => ErrorType::Unavailable,
+            ErrorKind::Timeout => ErrorType::Timeout,
+            ErrorKind::Canceled => ErrorType::Canceled,
+            _ => ErrorType::Internal,
+        };
+        Self::new(error_type, error.to_string())
+    }
+}
+
+/// A size in KiB, rounded up, as permits of a semaphore.
+#[must_use]
+pub fn kib(bytes: u64) -> usize {
+    usize::try_from(bytes.div_ceil(1024)).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
+}

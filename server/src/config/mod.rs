@@ -1,0 +1,175 @@
+//! Settings: one table ([`settings::SETTINGS`]) defines the flag, the key of the file, the
+//! environment variable, the default and the check of each. A flag beats the environment, the
+//! environment beats the file, the file beats the default.
+
+pub mod command;
+pub mod file;
+pub mod memory;
+pub mod settings;
+pub mod value;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ephemeris_ingest::Limits as BodyLimits;
+use ephemeris_model::Limits;
+use ephemeris_storage::Durability;
+use thiserror::Error;
+
+use self::memory::MemoryBudget;
+
+/// Why the settings cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A value does not fit its setting.
+    #[error("{origin}: {cause}")]
+    Value {
+        /// Where the value was written: a flag, a variable or a key of the file.
+        origin: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}: {cause}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The file has a key no setting has.
+    #[error("{}: unknown key {key:?}", path.display())]
+    UnknownKey {
+        /// Path of the file.
+        path: PathBuf,
+        /// The key, with dots between its levels.
+        key: String,
+    },
+}
+
+/// Whether something is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the data lies; created if missing.
+    pub data_dir: PathBuf,
+    /// Address of the API.
+    pub listen: String,
+    /// Address for OTLP over HTTP.
+    pub otlp_http_listen: String,
+    /// Address for OTLP over gRPC.
+    pub otlp_grpc_listen: String,
+    /// When a write is acknowledged.
+    pub durability: Durability,
+    /// Samples older than this are refused and dropped, in milliseconds.
+    pub retention_ms: i64,
+    /// How much memory the store may plan with.
+    pub memory_budget: MemoryBudget,
+    /// How often the server stores its own metrics; zero is never.
+    pub self_metrics_interval: Duration,
+    /// How long a shutdown may take.
+    pub shutdown_grace: Duration,
+    /// What one request may bring.
+    pub limits: Limits,
+    /// What the body of one request may cost.
+    pub bodies: BodyLimits,
+    /// Connections and bodies.
+    pub http: HttpConfig,
+    /// Queries.
+    pub query: QueryConfig,
+    /// Writes.
+    pub ingest: IngestConfig,
+    /// Whether `/api/v1/admin/…` is offered.
+    pub admin_api: Switch,
+    /// What is logged to standard error, as in `info` or `debug,hyper=warn`.
+    pub log_filter: String,
+}
+
+/// Settings of connections and bodies.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Open connections; more wait to be accepted.
+    pub connections_max: usize,
+    /// Until the head of a request must have come.
+    pub header_timeout: Duration,
+    /// Until a body must have come, beside what its size adds.
+    pub body_timeout: Duration,
+    /// How long a connection may lie idle.
+    pub idle_timeout: Duration,
+    /// Bytes of all bodies being worked on.
+    pub bodies_bytes_max: u64,
+    /// Origins that may call from a browser: `*`, or a list separated by commas; empty for none.
+    pub cors_origins: String,
+}
+
+/// Settings of queries.
+#[derive(Clone, Debug)]
+pub struct QueryConfig {
+    /// Longest time a query may take.
+    pub timeout: Duration,
+    /// Queries that run at the same time.
+    pub concurrency_max: usize,
+    /// Queries that wait for their turn.
+    pub queue_max: usize,
+    /// Samples one query may hold at a time.
+    pub samples_max: u64,
+    /// How far an instant selector looks back, in milliseconds.
+    pub lookback_ms: i64,
+    /// Series one query may touch.
+    pub series_max: u64,
+}
+
+/// Settings of writes.
+#[derive(Clone, Debug)]
+pub struct IngestConfig {
+    /// Threads that decode and store; zero is four a core.
+    pub threads: usize,
+    /// Writes that wait for a thread.
+    pub queue_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./data"),
+            listen: "127.0.0.1:9090".to_owned(),
+            otlp_http_listen: "127.0.0.1:4318".to_owned(),
+            otlp_grpc_listen: "127.0.0.1:4317".to_owned(),
+            durability: Durability::Sync,
+            retention_ms: 400 * 24 * 3_600_000,
+            memory_budget: MemoryBudget::Percent(50.0),
+            self_metrics_interval: Duration::from_secs(15),
+            shutdown_grace: Duration::from_secs(60),
+            limits: Limits::default(),
+            bodies: BodyLimits::default(),
+            http: HttpConfig {
+                connections_max: 512,
+                header_timeout: Duration::from_secs(10),
+                body_timeout: Duration::from_secs(30),
+                idle_timeout: Duration::from_secs(300),
+                bodies_bytes_max: 64 << 20,
+                cors_origins: "*".to_owned(),
+            },
+            query: QueryConfig {
+                timeout: Duration::from_secs(120),
+                concurrency_max: 20,
+                queue_max: 200,
+                samples_max: 50_000_000,
+                lookback_ms: 300_000,
+                series_max: 20_000_000,
+            },
+            ingest: IngestConfig { threads: 0, queue_max: 256 },
+            admin_api: Switch::On,
+            log_filter: "info".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! The table of settings. A setting is added here and nowhere else.
+
+use std::time::Duration;
+
+use ephemeris_storage::Durability;
+
+use super::value::{
+    format_bytes, format_duration_ms, parse_bytes, parse_duration, parse_duration_ms,
+};
+use super::{Config, ConfigError, Switch};
+
+/// One setting.
+pub struct Setting {
+    /// Its key in the file, with dots between levels; flag and variable follow from it.
+    pub key: &'static str,
+    /// What a value looks like, for the help.
+    pub value: &'static str,
+    /// What it does, in one line.
+    pub help: &'static str,
+    /// Checks a value and puts it in place.
+    pub set: fn(&mut Config, &str) -> Result<(), String>,
+    /// The value in place, as it would be written.
+    pub show: fn(&Config) -> String,
+}
+
+impl Setting {
+    /// Name of the flag without the dashes in front: `query.samples-max`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    /// Name of the environment variable: `EPHEMERIS_QUERY_SAMPLES_MAX`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("EPHEMERIS_{}", self.key.replace('.', "_").to_uppercase())
+    }
+
+    /// Puts `text` in place.
+    ///
+    /// # Errors
+    /// If the value is not allowed; `origin` says where it was written.
+    pub fn apply(&self, config: &mut Config, origin: &str, text: &str) -> Result<(), ConfigError> {
+        (self.set)(config, text.trim())
+            .map_err(|cause| ConfigError::Value { origin: origin.to_owned(), cause })
+    }
+}
+
+/// Every setting, in the order in which the help lists them.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        key: "data_dir",
+        value: "DIR",
+        help: "Where the data lies; created if missing, locked against a second process",
+        set: |c, v| not_empty(v).map(|v| c.data_dir = v.into()),
+        show: |c| c.data_dir.display().to_string(),
+    },
+    Setting {
+        key: "listen",
+        value: "ADDR",
+        help: "Address of the API, remote write included",
+        set: |c, v| address(v).map(|v| c.listen = v),
+        show: |c| c.listen.clone(),
+    },
+    Setting {
+        key: "otlp_http_listen",
+        value: "ADDR",
+        help: "Address for OTLP over HTTP; kept for a later version, not opened yet",
+        set: |c, v| address(v).map(|v| c.otlp_http_listen = v),
+        show: |c| c.otlp_http_listen.clone(),
+    },
+    Setting {
+        key: "otlp_grpc_listen",
+        value: "ADDR",
+        help: "Address for OTLP over gRPC; kept for a later version, not opened yet",
+        set: |c, v| address(v).map(|v| c.otlp_grpc_listen = v),
+        show: |c| c.otlp_grpc_listen.clone(),
+    },
+    Setting {
+        key: "durability",
+        value: "sync|buffered",
+        help: "sync: a write is acknowledged after its WAL record is fsynced; \
+               buffered: once the kernel has it, a power cut may lose the newest seconds",
+        set: |c, v| {
+            c.durability = match v {
+                "sync" => Durability::Sync,
+                "buffered" => Durability::Buffered,
+                _ => return Err(format!("{v:?} is neither sync nor buffered")),
+            };
+            Ok(())
+        },
+        show: |c| match c.durability {
+            Durability::Sync => "sync".to_owned(),
+            Durability::Buffered => "buffered".to_owned(),
+        },
+    },
+    Setting {
+        key: "retention",
+        value: "DURATION",
+        help: "Samples older than this are refused, and dropped when they get there",
+        set: |c, v| at_least_ms(v, 3_600_000, "1h").map(|v| c.retention_ms = v),
+        show: |c| format_duration_ms(c.retention_ms.unsigned_abs()),
+    },
+    Setting {
+        key: "memory_budget",
+        value: "BYTES|PERCENT",
+        help: "Memory the store may plan with; a percentage is of the machine or cgroup",
+        set: |c, v| v.parse().map(|v| c.memory_budget = v),
+        show: |c| c.memory_budget.to_string(),
+    },
+    Setting {
+        key: "self_metrics_interval",
+        value: "DURATION",
+        help: "How often the server stores its own metrics in itself; 0 is never",
+        set: |c, v| {
+            let interval = parse_duration(v)?;
+            if !interval.is_zero() && interval < Duration::from_millis(100) {
+                return Err(format!("{v} is too short; 0 and from 100ms on are allowed"));
+            }
+            c.self_metrics_interval = interval;
+            Ok(())
+        },
+        show: |c| duration(c.self_metrics_interval),
+    },
+    Setting {
+        key: "shutdown_grace",
+        value: "DURATION",
+        help: "How long a shutdown may take to finish what runs and seal the heads",
+        set: |c, v| parse_duration(v).map(|v| c.shutdown_grace = v),
+        show: |c| duration(c.shutdown_grace),
+    },
+    Setting {
+        key: "limits.labels_per_series_max",
+        value: "N",
+        help: "Labels of one series, the metric name included",
+        set: |c, v| count(v, 1).map(|v| c.limits.labels_per_series_max = v),
+        show: |c| c.limits.labels_per_series_max.to_string(),
+    },
+    Setting {
+        key: "limits.label_name_bytes_max",
+        value: "N",
+        help: "Bytes of a label name",
+        set: |c, v| count(v, 1).map(|v| c.limits.label_name_bytes_max = v),
+        show: |c| c.limits.label_name_bytes_max.to_string(),
+    },
+    Setting {
+        key: "limits.label_value_bytes_max",
+        value: "N",
+        help: "Bytes of a label value",
+        set: |c, v| count(v, 1).map(|v| c.limits.label_value_bytes_max = v),
+        show: |c| c.limits.label_value_bytes_max.to_string(),
+    },
+    Setting {
+        key: "limits.active_series_max",
+        value: "N",
+        help: "Active series of one tenant; over it only new series are refused",
+        set: |c, v| count(v, 1).map(|v| c.limits.active_series_max = v as u64),
+        show: |c| c.limits.active_series_max.to_string(),
+    },
+    Setting {
+        key: "limits.compressed_bytes_max",
+        value: "BYTES",
+        help: "Size of the body of a write as received",
+        set: |c, v| size(v, 1 << 10, 1 << 30).map(|v| c.bodies.compressed_bytes_max = usize_of(v)),
+        show: |c| format_bytes(c.bodies.compressed_bytes_max as u64),
+    },
+    Setting {
+        key: "limits.decompressed_bytes_max",
+        value: "BYTES",
+        help: "Size of the body of a write after decompression",
+        set: |c, v| {
+            size(v, 1 << 10, 1 << 30).map(|v| c.bodies.decompressed_bytes_max = usize_of(v))
+        },
+        show: |c| format_bytes(c.bodies.decompressed_bytes_max as u64),
+    },
+    Setting {
+        key: "limits.batch_bytes_max",
+        value: "BYTES",
+        help: "Memory that series and samples of one decoded write may take",
+        set: |c, v| size(v, 1 << 10, 1 << 32).map(|v| c.bodies.batch_bytes_max = usize_of(v)),
+        show: |c| format_bytes(c.bodies.batch_bytes_max as u64),
+    },
+    Setting {
+        key: "http.connections_max",
+        value: "N",
+        help: "Open connections; more wait to be accepted",
+        set: |c, v| count(v, 1).map(|v| c.http.connections_max = v),
+        show: |c| c.http.connections_max.to_string(),
+    },
+    Setting {
+        key: "http.header_timeout",
+        value: "DURATION",
+        help: "Until the head of a request must have come",
+        set: |c, v| positive(v).map(|v| c.http.header_timeout = v),
+        show: |c| duration(c.http.header_timeout),
+    },
+    Setting {
+        key: "http.body_timeout",
+        value: "DURATION",
+        help: "Until a body must have come; a second more for each 64 KiB",
+        set: |c, v| positive(v).map(|v| c.http.body_timeout = v),
+        show: |c| duration(c.http.body_timeout),
+    },
+    Setting {
+        key: "http.idle_timeout",
+        value: "DURATION",
+        help: "How long a connection may lie idle between two requests",
+        set: |c, v| positive(v).map(|v| c.http.idle_timeout = v),
+        show: |c| duration(c.http.idle_timeout),
+    },
+    Setting {
+        key: "http.bodies_bytes_max",
+        value: "BYTES",
+        help: "Size of all bodies being worked on; more wait, then get 503",
+        set: |c, v| size(v, 1 << 20, 1 << 40).map(|v| c.http.bodies_bytes_max = v),
+        show: |c| format_bytes(c.http.bodies_bytes_max),
+    },
+    Setting {
+        key: "http.cors_origins",
+        value: "LIST",
+        help: "Origins that may call from a browser: * for all, or a list separated by commas",
+        set: |c, v| {
+            v.clone_into(&mut c.http.cors_origins);
+            Ok(())
+        },
+        show: |c| c.http.cors_origins.clone(),
+    },
+    Setting {
+        key: "query.timeout",
+        value: "DURATION",
+        help: "Longest time a query may take",
+        set: |c, v| positive(v).map(|v| c.query.timeout = v),
+        show: |c| duration(c.query.timeout),
+    },
+    Setting {
+        key: "query.concurrency_max",
+        value: "N",
+        help: "Queries that run at the same time",
+        set: |c, v| count(v, 1).map(|v| c.query.concurrency_max = v.min(1024)),
+        show: |c| c.query.concurrency_max.to_string(),
+    },
+    Setting {
+        key: "query.queue_max",
+        value: "N",
+        help: "Queries that wait for their turn; more get 503",
+        set: |c, v| count(v, 0).map(|v| c.query.queue_max = v),
+        show: |c| c.query.queue_max.to_string(),
+    },
+    Setting {
+        key: "query.samples_max",
+        value: "N",
+        help: "Samples one query may hold at a time",
+        set: |c, v| count(v, 1).map(|v| c.query.samples_max = v as u64),
+        show: |c| c.query.samples_max.to_string(),
+    },
+    Setting {
+        key: "query.lookback",
+        value: "DURATION",
+        help: "How far an instant selector looks back for the newest sample",
+        set: |c, v| at_least_ms(v, 1, "1ms").map(|v| c.query.lookback_ms = v),
+        show: |c| format_duration_ms(c.query.lookback_ms.unsigned_abs()),
+    },
+    Setting {
+        key: "query.series_max",
+        value: "N",
+        help: "Series one query may touch",
+        set: |c, v| count(v, 1).map(|v| c.query.series_max = v as u64),
+        show: |c| c.query.series_max.to_string(),
+    },
+    Setting {
+        key: "ingest.threads",
+        value: "N",
+        help: "Threads that decode and store writes; 0 is four a core",
+        set: |c, v| count(v, 0).map(|v| c.ingest.threads = v.min(1024)),
+        show: |c| c.ingest.threads.to_string(),
+    },
+    Setting {
+        key: "ingest.queue_max",
+        value: "N",
+        help: "Writes that wait for a thread; more get 503",
+        set: |c, v| count(v, 1).map(|v| c.ingest.queue_max = v),
+        show: |c| c.ingest.queue_max.to_string(),
+    },
+    Setting {
+        key: "admin_api",
+        value: "on|off",
+        help: "Whether snapshots and deletion are offered under /api/v1/admin",
+        set: |c, v| {
+            c.admin_api = match v {
+                "on" | "true" => Switch::On,
+                "off" | "false" => Switch::Off,
+                _ => return Err(format!("{v:?} is neither on nor off")),
+            };
+            Ok(())
+        },
+        show: |c| if c.admin_api == Switch::On { "on".to_owned() } else { "off".to_owned() },
+    },
+    Setting {
+        key: "log_filter",
+        value: "FILTER",
+        help: "What is logged to standard error, as in info or debug,hyper=warn",
+        set: |c, v| {
+            let parsed: Result<tracing_subscriber::EnvFilter, _> = v.parse();
+            parsed.map_err(|error| format!("{v:?} is no log filter: {error}"))?;
+            v.clone_into(&mut c.log_filter);
+            Ok(())
+        },
+        show: |c| c.log_filter.clone(),
+    },
+];
+
+/// The setting with this key.
+#[must_use]
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+fn not_empty(text: &str) -> Result<&str, String> {
+    if text.is_empty() { Err("the value is empty".to_owned()) } else { Ok(text) }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let invalid = || format!("{text:?} is no address; write HOST:PORT, as in 127.0.0.1:9090");
+    let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
+    port.parse::<u16>().map_err(|_| invalid())?;
+    // A port alone, as in `:9090`, is every address of the machine.
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    Ok(format!("{host}:{port}"))
+}
+
+fn at_least_ms(text: &str, least_ms: i64, least: &str) -> Result<i64, String> {
+    let duration_ms = parse_duration_ms(text)?;
+    if duration_ms < least_ms {
+        return Err(format!("{text} is too short; the least is {least}"));
+    }
+    Ok(duration_ms)
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration.is_zero() {
+        return Err("0 is not allowed here".to_owned());
+    }
+    Ok(duration)
+}
+
+fn count(text: &str, least: usize) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| format!("{text:?} is no whole number"))?;
+    if number < least {
+        return Err(format!("{number} is too small; the least is {least}"));
+    }
+    Ok(number)
+}
+
+fn size(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let bytes = parse_bytes(text)?;
+    if !(least..=most).contains(&bytes) {
+        let (least, most) = (format_bytes(least), format_bytes(most));
+        return Err(format!("{text} is out of bounds; {least} to {most} is allowed"));
+    }
+    Ok(bytes)
+}
+
+fn usize_of(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn duration(duration: Duration) -> String {
+    format_duration_ms(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_of_its_own_setting() {
+        for setting in SETTINGS {
+            let mut config = Config::default();
+            let default = (setting.show)(&config);
+            setting.apply(&mut config, setting.key, &default).expect("the default is allowed");
+            assert_eq!((setting.show)(&config), default, "{}", setting.key);
+        }
+    }
+
+    #[test]
+    fn keys_are_unique() {
+        for (at, setting) in SETTINGS.iter().enumerate() {
+            assert!(SETTINGS[at + 1..].iter().all(|other| other.variable() != setting.variable()));
+        }
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_their_origin() {
+        for (key, value) in [
+            ("listen", "localhost"),
+            ("listen", "127.0.0.1:70000"),
+            ("durability", "maybe"),
+            ("retention", "1s"),
+            ("memory_budget", "150%"),
+            ("self_metrics_interval", "1ms"),
+            ("http.connections_max", "0"),
+            ("limits.compressed_bytes_max", "1TiB"),
+            ("log_filter", "=,=,="),
+        ] {
+            let setting = find(key).expect("the key is in the table");
+            let error = setting
+                .apply(&mut Config::default(), &format!("--{}", setting.flag()), value)
+                .expect_err("the value is not allowed");
+            assert!(error.to_string().starts_with(&format!("--{}: ", setting.flag())), "{error}");
+        }
+    }
+}

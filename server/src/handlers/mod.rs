@@ -1,0 +1,16 @@
+//! What the routes do; one file per group of routes.
+
+pub mod admin;
+pub mod exemplars;
+pub mod expression;
+pub mod federate;
+pub mod health;
+pub mod labels;
+pub mod metadata;
+pub mod nothing;
+pub mod push;
+pub mod query;
+pub mod selectors;
+pub mod status;
+
+mod tree;

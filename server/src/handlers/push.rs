@@ -1,0 +1,271 @@
+//! `POST /api/v1/write`: Prometheus remote write.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use ephemeris_ingest::{ErrorKind, IngestError, remote_write as decoder};
+use ephemeris_model::{BodyKind, WriteOutcome};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::api::error::ErrorType;
+use crate::api::{ApiError, Tenant};
+use crate::app::{App, kib};
+use crate::body::{self, ReadError, ReadLimits};
+use crate::metrics::WriteEnd;
+
+/// How long a write waits for room among the bodies being worked on.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How much of a refused body is read so that its sender gets to see the answer, and how long.
+const DRAIN_BYTES_MAX: u64 = 128 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// Room a body of unknown size takes.
+const UNSTATED_BODY_BYTES: u64 = 4 << 20;
+
+/// Stores a remote-write request.
+pub async fn remote_write(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, request_body) = request.into_parts();
+    let began = Instant::now();
+    let kind = match kind_of(&parts.headers) {
+        Ok(kind) => kind,
+        Err(message) => {
+            let refusal = (StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into_response();
+            return refuse(&app, began, &parts.headers, request_body, refusal).await;
+        }
+    };
+    let tenant = match Tenant::from_headers(&parts.headers) {
+        Ok(tenant) => tenant,
+        Err(error) => {
+            let refusal = error.into_text_response();
+            return refuse(&app, began, &parts.headers, request_body, refusal).await;
+        }
+    };
+    let stated = body::stated_bytes(&request_body);
+    let limit = app.config.bodies.compressed_bytes_max;
+    if let Some(got) = stated.filter(|got| *got > limit as u64) {
+        let got = usize::try_from(got).unwrap_or(usize::MAX);
+        let error = refused_body(&IngestError::CompressedTooLarge { got, limit });
+        let refusal = error.into_text_response();
+        return refuse(&app, began, &parts.headers, request_body, refusal).await;
+    }
+    let (bytes, room) = match read(&app, request_body, stated).await {
+        Ok(read) => read,
+        Err(error) => return finish(&app, began, kind, Err(error)),
+    };
+    let received = Instant::now();
+    app.metrics.body_read(bytes.len());
+    let result = store(&app, tenant, kind, bytes).await;
+    drop(room);
+    finish(&app, received, kind, result)
+}
+
+/// Decodes and stores on a worker.
+async fn store(
+    app: &Arc<App>,
+    tenant: Tenant,
+    kind: BodyKind,
+    bytes: Bytes,
+) -> Result<WriteOutcome, ApiError> {
+    let store = app.store()?;
+    let limits = app.config.bodies;
+    let job = move |scratch: &mut crate::workers::Scratch| -> Result<WriteOutcome, ApiError> {
+        let batch = decoder::decode(kind, &bytes, &limits, &mut scratch.ingest)
+            .map_err(|error| refused_body(&error))?;
+        Ok(store.write(tenant.as_str(), &batch)?)
+    };
+    app.ingest.run(job).await?
+}
+
+/// Takes room for a body, then reads it.
+async fn read(
+    app: &App,
+    request_body: Body,
+    stated: Option<u64>,
+) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
+    let busy = || {
+        let limit = app.config.http.bodies_bytes_max;
+        ApiError::unavailable(format!(
+            "bodies of {limit} bytes are being worked on, the limit (http.bodies_bytes_max)"
+        ))
+    };
+    let wanted = kib(stated.unwrap_or(UNSTATED_BODY_BYTES)).max(1);
+    // A body larger than all the room still gets its turn, alone.
+    let wanted = wanted.min(kib(app.config.http.bodies_bytes_max));
+    let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+    let waiting = Arc::clone(&app.body_room).acquire_many_owned(wanted);
+    let room = tokio::time::timeout(ROOM_WAIT_MAX, waiting).await;
+    let room = room.ok().and_then(Result::ok).ok_or_else(busy)?;
+    let limits = ReadLimits {
+        bytes_max: app.config.bodies.compressed_bytes_max as u64,
+        timeout: app.config.http.body_timeout,
+    };
+    let bytes = body::read(request_body, limits).await.map_err(|error| match error {
+        ReadError::TooLarge { .. } => {
+            let text = format!("{error} (limits.compressed_bytes_max)");
+            ApiError::new(ErrorType::TooLarge, text)
+        }
+        ReadError::Slow => ApiError::new(ErrorType::Slow, error.to_string()),
+        ReadError::Broken(_) => ApiError::bad_data(error.to_string()),
+    })?;
+    Ok((bytes, room))
+}
+
+/// Refuses a request whose body was not looked at.
+async fn refuse(
+    app: &App,
+    began: Instant,
+    headers: &HeaderMap,
+    request_body: Body,
+    refusal: Response,
+) -> Response {
+    // A sender that asks before it sends the body needs no drain.
+    if !headers.contains_key(EXPECT) {
+        body::drain(request_body, DRAIN_BYTES_MAX, DRAIN_TIME_MAX).await;
+    }
+    app.metrics.write_ended(WriteEnd::Invalid, began.elapsed());
+    refusal
+}
+
+/// Counts the end of a write and answers it.
+fn finish(
+    app: &App,
+    began: Instant,
+    kind: BodyKind,
+    result: Result<WriteOutcome, ApiError>,
+) -> Response {
+    let (end, outcome, mut response) = match result {
+        Ok(outcome) if outcome.rejects.is_empty() => {
+            (WriteEnd::Stored, outcome, StatusCode::NO_CONTENT.into_response())
+        }
+        Ok(outcome) => {
+            let text = format!("{}\n", describe(&outcome));
+            (WriteEnd::Partial, outcome, (StatusCode::BAD_REQUEST, text).into_response())
+        }
+        Err(error) => {
+            let again = matches!(error.error_type, ErrorType::Unavailable | ErrorType::Internal);
+            let end = if again { WriteEnd::Busy } else { WriteEnd::Invalid };
+            (end, WriteOutcome::default(), error.into_text_response())
+        }
+    };
+    app.metrics.write_ended(end, began.elapsed());
+    app.metrics.batch_written(&outcome);
+    if kind == BodyKind::RemoteWrite2 {
+        add_written(response.headers_mut(), &outcome);
+    }
+    response
+}
+
+/// What a sender whose request was refused in part needs to know.
+fn describe(outcome: &WriteOutcome) -> String {
+    format!(
+        "{} samples, {} histograms and {} exemplars stored; {}",
+        outcome.samples_written,
+        outcome.histograms_written,
+        outcome.exemplars_written,
+        outcome.rejects.summary()
+    )
+}
+
+/// Remote write 2.0 asks for these three with every answer.
+fn add_written(headers: &mut HeaderMap, outcome: &WriteOutcome) {
+    let written = [
+        ("x-prometheus-remote-write-samples-written", outcome.samples_written),
+        ("x-prometheus-remote-write-histograms-written", outcome.histograms_written),
+        ("x-prometheus-remote-write-exemplars-written", outcome.exemplars_written),
+    ];
+    for (name, count) in written {
+        headers.insert(name, HeaderValue::from(count));
+    }
+}
+
+fn refused_body(error: &IngestError) -> ApiError {
+    let error_type = match error.kind() {
+        ErrorKind::Limit => ErrorType::TooLarge,
+        _ => ErrorType::BadData,
+    };
+    ApiError::new(error_type, error.to_string())
+}
+
+/// Which message a request holds, by its headers alone.
+///
+/// # Errors
+/// If its encoding or media type is not supported; the text is for the sender.
+fn kind_of(headers: &HeaderMap) -> Result<BodyKind, String> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"snappy")
+    {
+        return Err(format!("content encoding {encoding:?} is not supported; use snappy\n"));
+    }
+    let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(BodyKind::RemoteWrite1) };
+    let unsupported = || {
+        format!(
+            "content type {content_type:?} is not supported; use application/x-protobuf, \
+             or application/x-protobuf;proto=io.prometheus.write.v2.Request\n"
+        )
+    };
+    let text = content_type.to_str().map_err(|_| unsupported())?;
+    let mut parts = text.split(';').map(str::trim);
+    if !parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-protobuf")) {
+        return Err(unsupported());
+    }
+    let mut kind = BodyKind::RemoteWrite1;
+    for parameter in parts {
+        let (name, value) = parameter.split_once('=').ok_or_else(unsupported)?;
+        if !name.trim().eq_ignore_ascii_case("proto") {
+            continue;
+        }
+        kind = match value.trim().trim_matches('"') {
+            "prometheus.WriteRequest" => BodyKind::RemoteWrite1,
+            "io.prometheus.write.v2.Request" => BodyKind::RemoteWrite2,
+            _ => return Err(unsupported()),
+        };
+    }
+    Ok(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(content_type: &str, encoding: Option<&str>) -> Option<BodyKind> {
+        let mut headers = HeaderMap::new();
+        let value = |text: &str| HeaderValue::from_str(text).expect("a header value");
+        headers.insert(CONTENT_TYPE, value(content_type));
+        if let Some(encoding) = encoding {
+            headers.insert(CONTENT_ENCODING, value(encoding));
+        }
+        kind_of(&headers).ok()
+    }
+
+    #[test]
+    fn the_message_is_chosen_by_content_type() {
+        let (one, two) = (Some(BodyKind::RemoteWrite1), Some(BodyKind::RemoteWrite2));
+        assert_eq!(kind("application/x-protobuf", Some("snappy")), one);
+        assert_eq!(kind("application/x-protobuf", None), one);
+        assert_eq!(kind("application/x-protobuf;proto=prometheus.WriteRequest", None), one);
+        assert_eq!(kind("application/x-protobuf;proto=io.prometheus.write.v2.Request", None), two);
+        assert_eq!(kind("application/x-protobuf; proto=io.prometheus.write.v2.Request", None), two);
+        assert_eq!(kind("Application/X-Protobuf; charset=utf-8", None), one);
+        assert_eq!(kind_of(&HeaderMap::new()).ok(), one);
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused() {
+        for content_type in [
+            "text/plain",
+            "application/json",
+            "application/x-protobuf;proto=x.Y",
+            "application/x-protobuf;proto",
+            "application/x-protobuf;",
+        ] {
+            assert_eq!(kind(content_type, Some("snappy")), None, "{content_type}");
+        }
+        assert_eq!(kind("application/x-protobuf", Some("gzip")), None);
+        assert_eq!(kind("application/x-protobuf", Some("")), None);
+    }
+}

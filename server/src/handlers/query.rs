@@ -1,0 +1,251 @@
+//! `/api/v1/query` and `/api/v1/query_range`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use ephemeris_model::TimestampMs;
+use ephemeris_query::budget::{Budget, BudgetLimits};
+use ephemeris_query::promql::annotations::Severity;
+use ephemeris_query::promql::ast::{Expr, ValueType};
+use ephemeris_query::promql::engine::{Engine, EngineOptions, RangeQuery};
+use ephemeris_query::promql::error::QueryError;
+use ephemeris_query::promql::parse::parse;
+use ephemeris_query::promql::result::Answer;
+use ephemeris_storage::Reader;
+
+use crate::api::answer::{AnswerPieces, AnswerStats, StatsDetail, TRUNCATED, truncate};
+use crate::api::error::ErrorType;
+use crate::api::stream::Prepared;
+use crate::api::{ApiError, Form, Tenant};
+use crate::app::App;
+use crate::metrics::QueryEnd;
+use crate::workers::CancelOnDrop;
+
+/// Most points of a series in the answer to a range query, as in Prometheus.
+const POINTS_MAX: i64 = 11_000;
+/// A query that takes longer is logged.
+const SLOW: Duration = Duration::from_secs(10);
+/// Bytes of a slow query's text that are logged.
+const LOGGED_TEXT_BYTES: usize = 1000;
+
+/// Evaluates a query at one moment.
+///
+/// # Errors
+/// If a parameter is wrong or the query fails.
+pub async fn instant(
+    State(app): State<Arc<App>>,
+    tenant: Tenant,
+    form: Form,
+) -> Result<Prepared, ApiError> {
+    let at = form.time("time")?.unwrap_or_else(|| app.clock.now());
+    let request = QueryRequest::new(&app, &form)?;
+    request.run(&app, tenant, Times::Instant(at)).await
+}
+
+/// Evaluates a query at each step of a range.
+///
+/// # Errors
+/// If a parameter is wrong or the query fails.
+pub async fn range(
+    State(app): State<Arc<App>>,
+    tenant: Tenant,
+    form: Form,
+) -> Result<Prepared, ApiError> {
+    let range = range_of(&form)?;
+    let request = QueryRequest::new(&app, &form)?;
+    request.run(&app, tenant, Times::Range(range)).await
+}
+
+fn range_of(form: &Form) -> Result<RangeQuery, ApiError> {
+    let start = form.required_time("start")?;
+    let end = form.required_time("end")?;
+    if end < start {
+        let cause = "end timestamp must not be before start time";
+        return Err(ApiError::parameter("end", cause));
+    }
+    let step = form.get("step").unwrap_or_default();
+    let step_ms = crate::api::time::parse_duration(step)
+        .map_err(|cause| ApiError::parameter("step", cause))?;
+    if step_ms <= 0 {
+        let cause = "zero or negative query resolution step widths are not accepted. \
+                     Try a positive integer";
+        return Err(ApiError::parameter("step", cause));
+    }
+    if (end - start) / step_ms > POINTS_MAX {
+        return Err(ApiError::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. \
+             Try decreasing the query resolution (?step=XX)",
+        ));
+    }
+    Ok(RangeQuery { start, end, step_ms })
+}
+
+#[derive(Clone, Copy)]
+enum Times {
+    Instant(TimestampMs),
+    Range(RangeQuery),
+}
+
+/// What both kinds of query share.
+struct QueryRequest {
+    text: String,
+    limit: Option<usize>,
+    detail: StatsDetail,
+    limits: BudgetLimits,
+    engine: Engine,
+}
+
+impl QueryRequest {
+    fn new(app: &App, form: &Form) -> Result<Self, ApiError> {
+        let settings = &app.config.query;
+        let asked = form.duration_ms("timeout")?;
+        let timeout = asked.map_or(settings.timeout, |ms| {
+            Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(settings.timeout)
+        });
+        let engine = match form.duration_ms("lookback_delta")? {
+            Some(lookback_ms) if lookback_ms > 0 => {
+                Engine::new(EngineOptions { lookback_ms, ..app.engine.options().clone() })
+            }
+            _ => app.engine.clone(),
+        };
+        Ok(Self {
+            text: form.get("query").unwrap_or_default().to_owned(),
+            limit: form.limit("limit")?,
+            detail: match form.get("stats") {
+                None => StatsDetail::None,
+                Some(_) => StatsDetail::Sums,
+            },
+            limits: BudgetLimits {
+                samples_max: settings.samples_max,
+                series_max: settings.series_max,
+                timeout,
+            },
+            engine,
+        })
+    }
+
+    /// Runs the query on a worker. The budget's time begins now, so waiting counts.
+    async fn run(self, app: &Arc<App>, tenant: Tenant, times: Times) -> Result<Prepared, ApiError> {
+        let store = app.store()?;
+        let client = CancelOnDrop::default();
+        let budget = Budget::with_cancel(self.limits, client.flag());
+        let asked = Instant::now();
+        let worker_app = Arc::clone(app);
+        let job = move |_: &mut crate::workers::Scratch| {
+            let (began, queued) = (Instant::now(), asked.elapsed());
+            // The reader is made here, so that the answer has all that was acknowledged before.
+            let result = match store.reader(tenant.as_str()) {
+                Ok(reader) => self.evaluate(&reader, times, &budget),
+                Err(error) => Err(error.into()),
+            };
+            let result = result.map(|answer| self.prepare(answer, queued));
+            note_end(&worker_app, &self.text, result.as_ref().err(), began.elapsed(), &budget);
+            result
+        };
+        let result = app.queries.run(job).await?;
+        drop(client);
+        result
+    }
+
+    fn evaluate(&self, reader: &Reader, times: Times, budget: &Budget) -> Result<Answer, ApiError> {
+        budget.check().map_err(QueryError::from)?;
+        let expr = parse(&self.text).map_err(|error| ApiError::parameter("query", error))?;
+        let answer = match times {
+            Times::Instant(at) => self.engine.instant(reader, &self.text, &expr, at, budget),
+            Times::Range(range) => {
+                check_range_type(&expr)?;
+                self.engine.range(reader, &self.text, &expr, range, budget)
+            }
+        };
+        Ok(answer?)
+    }
+
+    /// Writes the first piece of the answer.
+    fn prepare(&self, mut answer: Answer, queued: Duration) -> Prepared {
+        let mut warnings = answer.annotations.render(Severity::Warning, &self.text);
+        warnings.append(&mut answer.source_warnings);
+        if truncate(&mut answer.value, self.limit) {
+            warnings.push(TRUNCATED.to_owned());
+        }
+        let infos = answer.annotations.render(Severity::Info, &self.text);
+        let stats = AnswerStats { query: answer.stats, queued, detail: self.detail };
+        Prepared::new(AnswerPieces::new(answer.value, &stats, &warnings, &infos))
+    }
+}
+
+fn check_range_type(expr: &Expr) -> Result<(), ApiError> {
+    let got = match expr.value_type() {
+        ValueType::Scalar | ValueType::InstantVector => return Ok(()),
+        ValueType::String => "string",
+        ValueType::RangeVector => "range vector",
+    };
+    let cause = format!(
+        "invalid expression type {got:?} for range query, must be Scalar or instant Vector"
+    );
+    Err(ApiError::parameter("query", cause))
+}
+
+fn note_end(app: &App, text: &str, error: Option<&ApiError>, took: Duration, budget: &Budget) {
+    let end = match error.map(|error| error.error_type) {
+        None => QueryEnd::Answered,
+        Some(ErrorType::Canceled) => QueryEnd::Canceled,
+        Some(ErrorType::Timeout) => QueryEnd::TimedOut,
+        Some(_) => QueryEnd::Failed,
+    };
+    app.metrics.query_ended(end, took, budget.samples_read());
+    if took >= SLOW {
+        let mut length = text.len().min(LOGGED_TEXT_BYTES);
+        while !text.is_char_boundary(length) {
+            length -= 1;
+        }
+        tracing::warn!(
+            query = &text[..length],
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            samples_read = budget.samples_read(),
+            series = budget.series_touched(),
+            end = ?end,
+            "slow query"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(url: &str) -> String {
+        range_of(&Form::new(b"", url.as_bytes())).expect_err("a parameter is wrong").message
+    }
+
+    #[test]
+    fn ranges_are_checked_as_prometheus_does() {
+        let ok = range_of(&Form::new(b"", b"start=0&end=11000&step=1")).expect("11,001 points");
+        assert_eq!((ok.end.0, ok.step_ms), (11_000_000, 1000));
+        let resolution = "exceeded maximum resolution of 11,000 points per timeseries. \
+                          Try decreasing the query resolution (?step=XX)";
+        assert_eq!(error("start=0&end=11001&step=1"), resolution);
+        assert_eq!(
+            error("start=2&end=1&step=1"),
+            "invalid parameter \"end\": end timestamp must not be before start time"
+        );
+        assert_eq!(
+            error("start=1&end=2&step=0"),
+            "invalid parameter \"step\": zero or negative query resolution step widths are not \
+             accepted. Try a positive integer"
+        );
+        assert_eq!(
+            error("end=2&step=0"),
+            "invalid parameter \"start\": cannot parse \"\" to a valid timestamp"
+        );
+        assert_eq!(
+            error("start=1&end=2"),
+            "invalid parameter \"step\": cannot parse \"\" to a valid duration"
+        );
+    }
+
+    #[test]
+    fn times_at_the_end_of_the_scale_do_not_overflow() {
+        assert!(error("start=-1e300&end=1e300&step=1").contains("11,000 points"));
+    }
+}

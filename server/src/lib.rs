@@ -1,0 +1,43 @@
+//! The server: HTTP in front of the store and the query engine.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`server`] | start, serve, shut down |
+//! | [`config`] | the settings: flags, file, environment |
+//! | [`app`] | what all requests share |
+//! | [`router`] | all routes on one screen |
+//! | [`middleware`] | what happens to every request: ids, metrics, CORS, readiness |
+//! | [`handlers`] | what the routes do |
+//! | [`api`] | parameters, errors and JSON |
+//! | [`connection`] | accept loop, HTTP/1.1 and HTTP/2, timeouts |
+//! | [`body`] | reading bodies within limits |
+//! | [`workers`] | the thread pools where all blocking work is done |
+//! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
+//! | [`shutdown`] | signals |
+//!
+//! Write path: [`handlers::push`] checks headers, reads the body, and has a worker decode it
+//! (`ephemeris_ingest`) and store it (`ephemeris_storage`). Read path: [`handlers::query`] reads
+//! parameters and has a worker parse and evaluate the query (`ephemeris_query`) over a reader of
+//! the store; the answer is written piece by piece ([`api::stream`]).
+//!
+//! **Invariant**: socket threads never block and never compute for long; workers never wait for a
+//! client.
+//!
+//! **Invariant**: a status and an `errorType` belong together as [`api::error`] says, nowhere else.
+//!
+//! When you add a setting, also run the tests with `UPDATE_DOCS=1`: `docs/configuration.md` is
+//! made from the table. When you add a metric, the same makes `docs/metrics.md`.
+
+pub mod api;
+pub mod app;
+pub mod body;
+pub mod config;
+pub mod connection;
+pub mod handlers;
+pub mod metrics;
+pub mod middleware;
+pub mod router;
+pub mod self_metrics;
+pub mod server;
+pub mod shutdown;
+pub mod workers;

@@ -1,0 +1,99 @@
+//! Numbers of the store as metrics.
+
+use ephemeris_storage::StoreStats;
+
+use super::count;
+use super::family::{Family, Kind};
+
+/// Reads them out.
+pub(super) fn families(out: &mut Vec<Family>, stats: &StoreStats) {
+    out.extend(gauges(stats).map(|(name, help, value)| Family::gauge(name, help, count(value))));
+    out.extend(counters(stats).map(|(n, h, v)| Family::single((n, h, Kind::Counter), count(v))));
+    let seconds = [
+        ("ephemeris_wal_sync_seconds_total", "Time in syncs of the WAL.", stats.wal_sync_ns_total),
+        ("ephemeris_seal_seconds_total", "Time spent sealing.", stats.seal_ns_total),
+        (
+            "ephemeris_compaction_seconds_total",
+            "Time spent merging blocks.",
+            stats.compaction_ns_total,
+        ),
+    ];
+    out.extend(seconds.map(|(n, h, ns)| Family::single((n, h, Kind::Counter), count(ns) / 1e9)));
+    let classes = [
+        ("identity", count(stats.head_identity_bytes)),
+        ("chunks", count(stats.head_chunk_bytes)),
+        ("late", count(stats.head_late_bytes)),
+    ];
+    let described = (
+        "ephemeris_head_bytes",
+        "Memory of the head: label sets and their index, chunks, out-of-order samples.",
+        Kind::Gauge,
+    );
+    out.push(Family::labeled(described, "class", classes));
+}
+
+fn gauges(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
+    [
+        ("ephemeris_head_series", "Active series: those in the head.", stats.head_series),
+        ("ephemeris_head_samples", "Samples in the head.", stats.head_samples),
+        (
+            "ephemeris_head_generations",
+            "Generations of the head: one, or two while one is sealed.",
+            stats.head_generations,
+        ),
+        ("ephemeris_wal_bytes", "Bytes of WAL files on disk.", stats.wal_bytes),
+        (
+            "ephemeris_wal_replayed_records",
+            "Records read back from the WAL at start.",
+            stats.wal_records_replayed,
+        ),
+        ("ephemeris_wal_damages", "Damaged places met in the WAL at start.", stats.wal_damages),
+        (
+            "ephemeris_wal_poisoned",
+            "1 after a failed sync: writes are refused until a restart.",
+            stats.wal_poisoned,
+        ),
+        ("ephemeris_blocks", "Sealed blocks.", stats.blocks),
+        ("ephemeris_block_bytes", "Bytes of sealed blocks.", stats.block_bytes),
+        ("ephemeris_block_samples", "Samples in sealed blocks.", stats.block_samples),
+    ]
+}
+
+fn counters(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
+    [
+        (
+            "ephemeris_head_series_created_total",
+            "Series created in the head.",
+            stats.series_created_total,
+        ),
+        (
+            "ephemeris_ingest_late_samples_total",
+            "Out-of-order samples written.",
+            stats.samples_late_total,
+        ),
+        (
+            "ephemeris_head_busy_total",
+            "Writes refused because the head was full.",
+            stats.writes_busy_total,
+        ),
+        ("ephemeris_wal_records_total", "Records appended to the WAL.", stats.wal_records_total),
+        ("ephemeris_wal_syncs_total", "Syncs of the WAL.", stats.wal_syncs_total),
+        ("ephemeris_seals_total", "Seals completed.", stats.seals_total),
+        (
+            "ephemeris_seal_failures_total",
+            "Seals that failed; each is tried again.",
+            stats.seals_failed_total,
+        ),
+        ("ephemeris_compactions_total", "Merges of blocks completed.", stats.compactions_total),
+        (
+            "ephemeris_compaction_failures_total",
+            "Merges of blocks that failed; each is tried again.",
+            stats.compactions_failed_total,
+        ),
+        (
+            "ephemeris_blocks_expired_total",
+            "Blocks deleted because all they held was older than the retention.",
+            stats.blocks_expired_total,
+        ),
+    ]
+}

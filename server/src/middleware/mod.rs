@@ -1,0 +1,5 @@
+//! What happens to every request around its handler.
+
+pub mod cors;
+pub mod observe;
+pub mod ready;

@@ -1,0 +1,240 @@
+//! Worker pools: OS threads that do the blocking and the computing, each pool with a bounded queue
+//! of its own, so that writes, queries and administration do not starve each other.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use ephemeris_ingest::Buffers;
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// Bytes of stack of a worker; the depth of expressions is bounded by the parser.
+const STACK_BYTES: usize = 8 << 20;
+
+type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
+
+/// What a worker keeps from job to job.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Buffers of the decoders of bodies.
+    pub ingest: Buffers,
+}
+
+/// Why a job was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// Too many jobs wait.
+    #[error("too many requests wait for {pool}; limit is {limit} ({setting})")]
+    Full {
+        /// Name of the pool.
+        pool: &'static str,
+        /// The limit.
+        limit: usize,
+        /// Setting of the limit.
+        setting: &'static str,
+    },
+    /// The server stops.
+    #[error("the server is shutting down")]
+    Closed,
+    /// The job panicked, a bug here.
+    #[error("the request failed inside the server")]
+    Panicked,
+}
+
+/// What a pool is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolConfig {
+    /// Name of the pool and its threads.
+    pub name: &'static str,
+    /// Number of threads.
+    pub threads: usize,
+    /// Jobs that may wait.
+    pub queue_max: usize,
+    /// Setting of `queue_max`, for the text of the error.
+    pub setting: &'static str,
+}
+
+/// Counts of a pool.
+#[derive(Debug, Default)]
+pub struct PoolCounts {
+    /// Jobs running now.
+    pub running: AtomicU64,
+    /// Jobs refused because the queue was full.
+    pub refused: AtomicU64,
+    /// Jobs that panicked.
+    pub panicked: AtomicU64,
+}
+
+/// Threads with a queue.
+pub struct Pool {
+    config: PoolConfig,
+    queue: Mutex<Option<Sender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    counts: Arc<PoolCounts>,
+}
+
+impl Pool {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn new(config: PoolConfig) -> std::io::Result<Self> {
+        // What is free is taken at once, so a queue of no length still serves idle threads.
+        let (sender, receiver) = bounded::<Job>(config.queue_max.max(1));
+        let counts = Arc::new(PoolCounts::default());
+        let threads = (0..config.threads.max(1))
+            .map(|_| {
+                let (receiver, counts) = (receiver.clone(), Arc::clone(&counts));
+                Builder::new()
+                    .name(config.name.to_owned())
+                    .stack_size(STACK_BYTES)
+                    .spawn(move || work(&receiver, &counts))
+            })
+            .collect::<std::io::Result<Vec<_>>>()?;
+        let (queue, threads) = (Mutex::new(Some(sender)), Mutex::new(threads));
+        Ok(Self { config, queue, threads, counts })
+    }
+
+    /// Its counts.
+    #[must_use]
+    pub fn counts(&self) -> &PoolCounts {
+        &self.counts
+    }
+
+    /// Jobs that wait now.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.lock().as_ref().map_or(0, Sender::len)
+    }
+
+    /// Has `job` done by a thread of the pool. If the caller stops waiting, a job not begun yet is
+    /// skipped.
+    ///
+    /// # Errors
+    /// If the queue is full, the pool is closed, or the job panics.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        let (sender, receiver) = oneshot::channel();
+        let task: Job = Box::new(move |scratch| {
+            if !sender.is_closed() {
+                // Nobody waits any more if this fails.
+                let _ = sender.send(job(scratch));
+            }
+        });
+        let queue = self.queue.lock().clone().ok_or(PoolError::Closed)?;
+        match queue.try_send(task) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                let PoolConfig { name, queue_max, setting, .. } = self.config;
+                return Err(PoolError::Full { pool: name, limit: queue_max, setting });
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(PoolError::Closed),
+        }
+        drop(queue);
+        receiver.await.map_err(|_| PoolError::Panicked)
+    }
+
+    /// Finishes what waits, then ends the threads.
+    pub fn close(&self) {
+        self.queue.lock().take();
+        for thread in self.threads.lock().drain(..) {
+            // A worker catches the panics of its jobs, so it ends well.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(receiver: &Receiver<Job>, counts: &PoolCounts) {
+    let mut scratch = Scratch::default();
+    while let Ok(job) = receiver.recv() {
+        counts.running.fetch_add(1, Ordering::Relaxed);
+        if catch_unwind(AssertUnwindSafe(|| job(&mut scratch))).is_err() {
+            counts.panicked.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("a request panicked; this is a bug");
+            scratch = Scratch::default();
+        }
+        counts.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells a job that its caller went away, when it is dropped.
+#[derive(Debug, Default)]
+pub struct CancelOnDrop {
+    canceled: Arc<AtomicBool>,
+}
+
+impl CancelOnDrop {
+    /// The flag that is set.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.canceled)
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.canceled.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: PoolConfig =
+        PoolConfig { name: "test", threads: 1, queue_max: 1, setting: "test.queue_max" };
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_and_a_closed_pool_too() {
+        let pool = Arc::new(Pool::new(SMALL).expect("a thread starts"));
+        let (release, gate) = bounded::<()>(0);
+        let (started, running) = oneshot::channel();
+        let busy = Arc::clone(&pool);
+        let first = tokio::spawn(async move {
+            let job = move |_: &mut Scratch| {
+                let _ = started.send(());
+                gate.recv().is_ok()
+            };
+            busy.run(job).await
+        });
+        running.await.expect("the job runs");
+        let waiting = Arc::clone(&pool);
+        let second = tokio::spawn(async move { waiting.run(|_| 2).await });
+        while pool.queued() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let error = pool.run(|_| 3).await.expect_err("one runs, one waits");
+        let text = "too many requests wait for test; limit is 1 (test.queue_max)";
+        assert_eq!(error.to_string(), text);
+        release.send(()).expect("the job waits for it");
+        assert_eq!(first.await.expect("no panic"), Ok(true));
+        assert_eq!(second.await.expect("no panic"), Ok(2));
+        pool.close();
+        assert_eq!(pool.run(|_| 4).await, Err(PoolError::Closed));
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_request() {
+        let pool = Pool::new(SMALL).expect("a thread starts");
+        let job = |_: &mut Scratch| -> u32 { std::panic::panic_any("as a test") };
+        assert_eq!(pool.run(job).await, Err(PoolError::Panicked));
+        assert_eq!(pool.run(|_| 5).await, Ok(5));
+        assert_eq!(pool.counts().panicked.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn dropping_the_guard_sets_the_flag() {
+        let guard = CancelOnDrop::default();
+        let flag = guard.flag();
+        drop(guard);
+        assert!(flag.load(Ordering::Relaxed));
+    }
+}
