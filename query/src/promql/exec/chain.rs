@@ -8,8 +8,9 @@ use super::arithmetic::OperatorNotes;
 use super::batch::{ABSENT, StepSeries};
 use super::held::{Held, weight};
 use super::key::without_name;
+use super::prepare::{Starts, cleaned, with_told_resets};
 use super::read::{Visit, in_parallel, read_all, stripes};
-use super::slide::{Slide, Starts, cleaned};
+use super::slide::Slide;
 use super::{Context, arithmetic, lookback, merge, with_scalar};
 use crate::promql::ast::Extension;
 use crate::promql::error::QueryError;
@@ -260,6 +261,7 @@ struct Worker<'c, 'a, 'p, S> {
     /// The series as it goes through the chain.
     out: StepSeries,
     scratch: SampleBuffer,
+    told: SampleBuffer,
     base_call: Option<RangeCall>,
     base_notes: Notes,
     /// Of each stage.
@@ -293,6 +295,7 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
             sink,
             out: StepSeries::absent(Labels::empty(), 0),
             scratch: SampleBuffer::default(),
+            told: SampleBuffer::default(),
             base_call,
             base_notes: Notes::default(),
             links: chain.stages.iter().map(link).collect(),
@@ -380,6 +383,10 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
         match &self.chain.base {
             Base::Selector(selector) => {
                 let notes = &mut self.base_notes;
+                let samples = match selector.samples.stats_only {
+                    true => with_told_resets(samples, &mut self.told),
+                    false => samples,
+                };
                 let samples = match selector.samples.extension {
                     Extension::Smoothed => cleaned(samples, Starts::Keep, &mut self.scratch),
                     _ => samples,
@@ -396,6 +403,10 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
                 let starts = match self.context.options.use_start_timestamps {
                     true => Starts::Keep,
                     false => Starts::Drop,
+                };
+                let samples = match input.stats_only {
+                    true => with_told_resets(samples, &mut self.told),
+                    false => samples,
                 };
                 let samples = cleaned(samples, starts, &mut self.scratch);
                 let slide = slide_of(self.context, input, *grid);

@@ -256,7 +256,7 @@ impl Joiner<'_, '_> {
     /// The labels of a result: those of the "many" side, plus what `group_*` takes over.
     fn labels(&self, many: &Labels, one: &Labels) -> Labels {
         let matching = &self.node.matching;
-        let computes = !self.node.op.is_comparison();
+        let computes = arithmetic::arithmetic(self.node.op).is_some();
         let kept = |label: &str| {
             if computes && is_reserved(label) {
                 return false;

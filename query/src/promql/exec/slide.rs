@@ -1,6 +1,6 @@
 //! Range functions: windows slide over the samples of one series, read once.
 
-use ephemeris_model::{Labels, SampleBuffer, is_stale};
+use ephemeris_model::{Labels, SampleBuffer};
 
 use super::batch::StepSeries;
 use crate::promql::ast::Extension;
@@ -90,43 +90,4 @@ impl Slide {
         }
         Ok(looked_at)
     }
-}
-
-/// What must be taken out of samples before windows slide over them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Starts {
-    /// Keep start timestamps.
-    Keep,
-    /// Leave them out.
-    Drop,
-}
-
-/// `samples` without staleness markers, and without start timestamps unless they are kept; copied
-/// into `scratch` only if there is something to leave out.
-pub(super) fn cleaned<'a>(
-    samples: &'a SampleBuffer,
-    starts: Starts,
-    scratch: &'a mut SampleBuffer,
-) -> &'a SampleBuffer {
-    let drop_starts = starts == Starts::Drop && !samples.start_timestamps.is_empty();
-    let has_stale = samples.values.iter().any(|v| is_stale(*v));
-    if !drop_starts && !has_stale {
-        return samples;
-    }
-    scratch.clear();
-    for (i, &value) in samples.values.iter().enumerate() {
-        if is_stale(value) {
-            continue;
-        }
-        match samples.histogram_at(i) {
-            Some(histogram) => scratch.push_histogram(samples.timestamps[i], histogram.clone()),
-            None => scratch.push(samples.timestamps[i], value),
-        }
-        if starts == Starts::Keep
-            && let Some(start) = samples.start_timestamps.get(i)
-        {
-            scratch.set_last_start(*start);
-        }
-    }
-    scratch
 }

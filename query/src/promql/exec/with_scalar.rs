@@ -13,7 +13,7 @@ pub(super) fn apply(
     series: &mut StepSeries,
     notes: &mut OperatorNotes,
 ) {
-    if node.return_bool || !node.op.is_comparison() {
+    if node.return_bool || arithmetic::arithmetic(node.op).is_some() {
         series.drop_name = true;
     }
     if !series.histograms.is_empty() {
