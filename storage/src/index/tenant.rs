@@ -64,6 +64,15 @@ impl TenantIndex {
         self.place.series_count
     }
 
+    /// Bytes of memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let one = |name: &Name| {
+            name.series.serialized_size() + 64 * name.frames.len() + 20 * name.groups.len() + 200
+        };
+        self.names.iter().map(one).sum()
+    }
+
     pub(super) fn name(&self, name: &str) -> Option<&Name> {
         self.names.binary_search_by(|n| (*n.name).cmp(name)).ok().map(|at| &self.names[at])
     }

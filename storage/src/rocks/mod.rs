@@ -21,6 +21,7 @@ use rocksdb::{
 
 use crate::catalog::BlockId;
 use crate::error::{Error, Result};
+use crate::metrics::block::BlockCaches;
 pub use sink::BlockSink;
 
 const CATALOG: &str = "catalog";
@@ -38,6 +39,7 @@ const INCOMING: &str = "incoming";
 pub struct Rocks {
     db: DB,
     incoming: PathBuf,
+    caches: BlockCaches,
 }
 
 /// A value as it lies in RocksDB's memory.
@@ -99,7 +101,7 @@ impl Rocks {
         ];
         let db = DB::open_cf_descriptors(&database_options(), dir, families)
             .map_err(|error| rocks_error("opening the database", &error))?;
-        Ok(Self { db, incoming })
+        Ok(Self { db, incoming, caches: BlockCaches::default() })
     }
 
     /// A writer for the values of a new block. Nothing is visible before [`Rocks::ingest`].
@@ -164,6 +166,12 @@ impl Rocks {
         let key = keys::block_key(block, section, number);
         let found = self.db.get_pinned_cf(self.blocks(), key);
         Ok(found.map_err(|error| rocks_error("reading a block", &error))?.map(Value))
+    }
+
+    /// Decoded parts of this database's blocks; RocksDB keeps only what was read.
+    #[must_use]
+    pub const fn caches(&self) -> &BlockCaches {
+        &self.caches
     }
 
     /// A row of the catalog.

@@ -1,7 +1,32 @@
-//! A block: sealed, immutable data of one partition. The bytes are in `docs/formats/block.md`.
+//! A block: sealed, immutable data of one partition, as numbered values and a manifest. The bytes
+//! are described in `docs/formats/block.md`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `writer` | [`BlockWriter`]: series in order, in one pass |
+//! | `reader`, `read` | [`Block`]: labels; samples |
+//! | `manifest` | what the block is and whose |
+//! | `directory` | where each series lies |
+//! | `page`, `exemplars` | columns of neighbouring series |
+//! | `time_vectors` | timestamps, each different vector once |
+//! | `spool` | later sections while pages are written |
+//! | `caches` | decoded parts kept in memory |
 
-pub mod reader;
-pub mod writer;
+mod caches;
+mod directory;
+mod exemplars;
+mod manifest;
+mod page;
+mod read;
+mod reader;
+mod spool;
+mod time_vectors;
+mod writer;
 
-pub use reader::Block;
+pub use caches::BlockCaches;
+pub use manifest::{FORMAT_VERSION, Manifest, TenantPlace};
+pub use reader::{Block, LabelVisitor, SampleVisitor};
 pub use writer::BlockWriter;
+
+#[cfg(test)]
+mod tests;
