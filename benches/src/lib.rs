@@ -6,6 +6,7 @@
 //! | [`workload`] | seeded series and their samples, as bodies ready to send |
 //! | [`quick`] | sends a workload, asks for it back, reports |
 //! | [`celestrak`] | real orbital elements in order of arrival, compared bit for bit |
+//! | [`crash`] | kills the server under load and compares what is left |
 //! | [`decode`] | decoding alone, in this process |
 //! | [`server`] | a server process: start, readiness, CPU and memory, end |
 //! | [`client`] | HTTP over one connection |
@@ -14,6 +15,7 @@
 //! | [`report`] | plain tables |
 
 pub mod celestrak;
+pub mod crash;
 pub mod decode;
 pub mod quick;
 pub mod workload;

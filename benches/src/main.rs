@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use ephemeris_benches::workload::{Shape, Size};
-use ephemeris_benches::{BenchError, Result, celestrak, decode, quick, report::Report};
+use ephemeris_benches::{BenchError, Result, celestrak, crash, decode, quick, report::Report};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,6 +32,17 @@ enum Command {
     Celestrak {
         /// The elements: CSV, or CSV in a zstd frame (`.zst`).
         path: PathBuf,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Kill the server again and again under a mixed load and compare what is left.
+    Crash {
+        /// How often the server dies.
+        #[arg(long, default_value_t = 200)]
+        cycles: usize,
+        /// Decides the load and the moments of death.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -111,6 +122,12 @@ fn run(command: Command) -> Result<Report> {
             server_flags: server.flags,
         }),
         Command::Celestrak { path, server } => celestrak::run(&path, server.binary, &server.flags),
+        Command::Crash { cycles, seed, server } => crash::run(&crash::Options {
+            cycles,
+            seed,
+            binary: server.binary,
+            server_flags: server.flags,
+        }),
         Command::Decode { workload } => decode::run(&workload.shape()?),
     }
 }
