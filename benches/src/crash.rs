@@ -144,7 +144,7 @@ fn live(server: Server, lanes: Vec<Lane>, life: Duration, settle: bool) -> Resul
         thread::sleep(life);
         let died = if settle { server.stop().map(drop) } else { server.kill() };
         ended.store(true, Ordering::Relaxed);
-        let lanes = writers.into_iter().map(|writer| writer.join());
+        let lanes = writers.into_iter().map(thread::ScopedJoinHandle::join);
         let lanes: Option<Vec<Lane>> = lanes.map(std::result::Result::ok).collect();
         died?;
         lanes.ok_or_else(|| BenchError("a writer panicked".to_owned()))
