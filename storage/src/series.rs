@@ -20,22 +20,33 @@ const LEADING: [&str; 3] = [METRIC_NAME, "job", "instance"];
 /// Both sets are sorted by name, without empty values. Equal means the same label set.
 #[must_use]
 pub fn series_order(a: &[(&str, &str)], b: &[(&str, &str)]) -> Ordering {
-    let (leading_a, leading_b) = (leading_values(a), leading_values(b));
+    series_order_of(a.iter().copied(), b.iter().copied())
+}
+
+/// [`series_order`] of labels that come from an iterator.
+#[must_use]
+pub fn series_order_of<'a>(
+    a: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    b: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) -> Ordering {
+    let (leading_a, leading_b) = (leading_values(a.clone()), leading_values(b.clone()));
     leading_a.cmp(&leading_b).then_with(|| others(a).cmp(others(b)))
 }
 
-fn leading_values<'a>(labels: &[(&'a str, &'a str)]) -> [&'a str; 3] {
+fn leading_values<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> [&'a str; 3] {
     let mut found = [""; 3];
     for (name, value) in labels {
-        if let Some(at) = LEADING.iter().position(|leading| leading == name) {
+        if let Some(at) = LEADING.iter().position(|leading| *leading == name) {
             found[at] = value;
         }
     }
     found
 }
 
-fn others<'a>(labels: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = &'a (&'a str, &'a str)> {
-    labels.iter().filter(|(name, _)| !LEADING.contains(name))
+fn others<'a>(
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    labels.filter(|(name, _)| !LEADING.contains(name))
 }
 
 /// Canonical bytes of a label set sorted by name: length and bytes of each name and each value.

@@ -29,4 +29,4 @@ pub use reader::{Block, LabelVisitor, SampleVisitor};
 pub use writer::BlockWriter;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
