@@ -15,6 +15,7 @@ use crate::promql::error::QueryError;
 use crate::promql::functions::format_f;
 use crate::promql::histogram;
 use crate::promql::plan::{Aggregate, Grid};
+use crate::promql::text::{has_stray_bytes, quote};
 
 /// Evaluates `count_values`; `label` gets the values.
 pub(super) fn run<'a>(
@@ -23,9 +24,8 @@ pub(super) fn run<'a>(
     label: &str,
     grid: &Grid,
 ) -> Result<Held<'a>, QueryError> {
-    // An empty name is none; a replacement character stands for bytes that are no UTF-8.
-    if label.is_empty() || label.contains(char::REPLACEMENT_CHARACTER) {
-        return Err(QueryError::execution(format!("invalid label name {label:?}")));
+    if label.is_empty() || has_stray_bytes(label) {
+        return Err(QueryError::execution(format!("invalid label name {}", quote(label))));
     }
     let which = counted_labels(&node.grouping, label);
     let input = context.vector(&node.input, grid)?;

@@ -18,6 +18,7 @@ use crate::promql::ast::{AggregateOp, Grouping};
 use crate::promql::error::QueryError;
 use crate::promql::functions::format_g;
 use crate::promql::plan::{Aggregate, AggregateParam, Grid};
+use crate::promql::text::quote;
 
 /// Evaluates an aggregation.
 pub(super) fn run<'a>(
@@ -128,7 +129,8 @@ impl FoldNotes {
         for name in &self.incompatible {
             warn(&format!(
                 "vector contains a mix of histograms with exponential and custom buckets \
-                 schemas for metric name {name:?}"
+                 schemas for metric name {}",
+                quote(name)
             ));
         }
     }
