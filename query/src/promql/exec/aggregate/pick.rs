@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use ephemeris_model::{Labels, is_stale};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh64::xxh64;
 
 use super::super::Context;
 use super::super::batch::StepSeries;
@@ -122,17 +122,29 @@ fn compare_nan_last(x: f64, y: f64, a_is_nan: bool, b_is_nan: bool) -> Ordering 
     x.partial_cmp(&y).unwrap_or_else(|| a_is_nan.cmp(&b_is_nan))
 }
 
-/// Where a series stands between 0 and 1, by a hash of its labels.
+/// Where a series stands between 0 and 1: its hash as Prometheus takes it, so that a share holds
+/// the same series there and here.
 #[expect(clippy::cast_precision_loss, reason = "a hash needs no low bits here")]
 fn share_of(labels: &Labels) -> f64 {
     let mut bytes = Vec::new();
     for (name, value) in labels.iter() {
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.push(0xff);
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.push(0xff);
+        for text in [name, value] {
+            push_length(&mut bytes, text.len());
+            bytes.extend_from_slice(text.as_bytes());
+        }
     }
-    xxh3_64(&bytes) as f64 / u64::MAX as f64
+    xxh64(&bytes, 0) as f64 / u64::MAX as f64
+}
+
+/// A length of one byte, or of 255 and three bytes.
+fn push_length(bytes: &mut Vec<u8>, length: usize) {
+    match u8::try_from(length) {
+        Ok(short) if short < 255 => bytes.push(short),
+        _ => {
+            bytes.push(255);
+            bytes.extend_from_slice(&length.to_le_bytes()[..3]);
+        }
+    }
 }
 
 /// Whether a series belongs to the share `ratio`; a ratio of `r - 1` gives all others than `r`.
