@@ -62,13 +62,19 @@ fn pin(expr: &mut Expr, at_ms: i64) -> bool {
     }
 }
 
+fn is_start_or_end(at: Option<AtModifier>) -> bool {
+    matches!(at, Some(AtModifier::Start | AtModifier::End))
+}
+
+/// Whether what stands inside a pinned subquery still changes with the time of evaluation.
 fn depends_on_time(expr: &Expr) -> bool {
     match &expr.kind {
-        ExprKind::Number(_)
-        | ExprKind::String(_)
-        | ExprKind::VectorSelector(_)
-        | ExprKind::MatrixSelector(_) => false,
-        ExprKind::Subquery(subquery) => depends_on_time(&subquery.expr),
+        ExprKind::Number(_) | ExprKind::String(_) => false,
+        ExprKind::VectorSelector(selector) => is_start_or_end(selector.at),
+        ExprKind::MatrixSelector(matrix) => is_start_or_end(matrix.selector.at),
+        ExprKind::Subquery(subquery) => {
+            is_start_or_end(subquery.at) || depends_on_time(&subquery.expr)
+        }
         ExprKind::Call(call) => {
             TIME_DEPENDENT.contains(&call.function) || call.args.iter().any(depends_on_time)
         }
