@@ -7,8 +7,7 @@ use ephemeris_model::{CounterResetHint, FloatHistogram};
 use super::Function;
 use super::notes::{Combination, NoteKind, Notes};
 use super::rate::{
-    Sampled, average_seconds, extrapolation_factor, instant, is_change, start_overlaps,
-    start_says_reset, zero_point,
+    Sampled, extrapolation_factor, instant, is_change, start_overlaps, start_says_reset, zero_point,
 };
 use super::window::{Floats, HistogramAt, Window};
 use crate::promql::exec::batch::Point;
@@ -189,14 +188,10 @@ fn extrapolated(
     };
     notes.merge(found);
     let grew = is_counter && difference.count > 0.0 && first.histogram.count >= 0.0;
-    let sampled = Sampled {
-        first_ms: zero_ms.unwrap_or(first.timestamp),
-        last_ms: last.timestamp,
-        average_seconds: average_seconds(first.timestamp, last.timestamp, samples.len()),
-        from_zero: zero_ms.is_some(),
-        zero_ratio: grew.then(|| first.histogram.count / difference.count),
-    };
-    let mut factor = extrapolation_factor(window, &sampled);
+    let zero_ratio = grew.then(|| first.histogram.count / difference.count);
+    let times = (first.timestamp, last.timestamp);
+    let sampled = Sampled::new(window, times, samples.len(), zero_ms, zero_ratio);
+    let mut factor = extrapolation_factor(&sampled);
     if function == Function::Rate {
         factor /= window.range_seconds();
     }

@@ -34,26 +34,49 @@ pub(super) fn zero_point(window: &Window<'_>, start: i64, first_ms: i64) -> Opti
 
 /// What extrapolation needs to know of the samples.
 pub(super) struct Sampled {
-    /// Time of the first sample, or the zero point before it.
-    pub(super) first_ms: i64,
-    /// Time of the last sample.
-    pub(super) last_ms: i64,
+    /// From the start of the range to the first sample, or to the zero point before it.
+    pub(super) to_start_ms: i64,
+    /// From there to the last sample.
+    pub(super) interval_ms: i64,
+    /// From the last sample to the end of the range.
+    pub(super) to_end_ms: i64,
     /// Seconds between two samples on average; zero if there is but one.
     pub(super) average_seconds: f64,
-    /// `first_ms` is a zero point: nothing lies to the left of it.
+    /// The interval begins at a zero point: nothing lies to the left of it.
     pub(super) from_zero: bool,
     /// First value by increase, for counters that grew: how far back the zero lies, in units of
-    /// the sampled interval.
+    /// the interval.
     pub(super) zero_ratio: Option<f64>,
+}
+
+impl Sampled {
+    /// Samples from `first_ms` (or the zero before it) to `last_ms` in the range of `window`.
+    pub(super) fn new(
+        window: &Window<'_>,
+        (first_ms, last_ms): (i64, i64),
+        count: usize,
+        zero_ms: Option<i64>,
+        zero_ratio: Option<f64>,
+    ) -> Self {
+        let begin_ms = zero_ms.unwrap_or(first_ms);
+        Self {
+            to_start_ms: begin_ms - window.range_start_ms,
+            interval_ms: last_ms - begin_ms,
+            to_end_ms: window.range_end_ms - last_ms,
+            average_seconds: average_seconds(last_ms - first_ms, count),
+            from_zero: zero_ms.is_some(),
+            zero_ratio,
+        }
+    }
 }
 
 /// By what the difference between last and first sample is to be multiplied to cover the range:
 /// up to a border if samples come near it, else half a sampling interval.
 #[expect(clippy::cast_precision_loss, reason = "differences of times are far below 2^53 ms")]
-pub(super) fn extrapolation_factor(window: &Window<'_>, sampled: &Sampled) -> f64 {
-    let mut to_start = (sampled.first_ms - window.range_start_ms) as f64 / 1000.0;
-    let mut to_end = (window.range_end_ms - sampled.last_ms) as f64 / 1000.0;
-    let interval = (sampled.last_ms - sampled.first_ms) as f64 / 1000.0;
+pub(super) fn extrapolation_factor(sampled: &Sampled) -> f64 {
+    let mut to_start = sampled.to_start_ms as f64 / 1000.0;
+    let mut to_end = sampled.to_end_ms as f64 / 1000.0;
+    let interval = sampled.interval_ms as f64 / 1000.0;
     let threshold = sampled.average_seconds * 1.1;
     if to_start >= threshold {
         to_start = sampled.average_seconds / 2.0;
@@ -73,10 +96,10 @@ pub(super) fn extrapolation_factor(window: &Window<'_>, sampled: &Sampled) -> f6
     (interval + to_start + to_end) / interval
 }
 
-/// Average seconds between `count` samples.
+/// Average seconds between `count` samples over `interval_ms`.
 #[expect(clippy::cast_precision_loss, reason = "differences of times are far below 2^53 ms")]
-pub(super) fn average_seconds(first_ms: i64, last_ms: i64, count: usize) -> f64 {
-    if count < 2 { 0.0 } else { (last_ms - first_ms) as f64 / 1000.0 / (count - 1) as f64 }
+pub(super) fn average_seconds(interval_ms: i64, count: usize) -> f64 {
+    if count < 2 { 0.0 } else { interval_ms as f64 / 1000.0 / (count - 1) as f64 }
 }
 
 /// `rate`, `increase` and `delta`, extrapolated to the borders of the range. `lost` adds to a
@@ -109,14 +132,9 @@ pub(super) fn extrapolated(
         result += first;
     }
     let grew = is_counter && result > 0.0 && first >= 0.0;
-    let sampled = Sampled {
-        first_ms: zero_ms.unwrap_or(first_ms),
-        last_ms,
-        average_seconds: average_seconds(first_ms, last_ms, floats.len()),
-        from_zero: zero_ms.is_some(),
-        zero_ratio: grew.then(|| first / result),
-    };
-    let mut factor = extrapolation_factor(window, &sampled);
+    let zero_ratio = grew.then(|| first / result);
+    let sampled = Sampled::new(window, (first_ms, last_ms), floats.len(), zero_ms, zero_ratio);
+    let mut factor = extrapolation_factor(&sampled);
     if function == Function::Rate {
         factor /= window.range_seconds();
     }

@@ -12,7 +12,7 @@ use super::rate::{Resets, is_change};
 use super::window::Window;
 
 /// Windows shorter than this are computed plainly.
-const WINDOW_MIN: usize = 24;
+pub(super) const WINDOW_MIN: usize = 24;
 /// With more samples coming and going than this, a sorted window is sorted anew.
 const MOVES_MAX: usize = 48;
 /// Sums of whole numbers below this are exact.
@@ -39,9 +39,11 @@ impl Sliding {
 
     /// Whether the window is one to slide for: long, of floats alone, and not the first. What is
     /// computed over the whole series pays only if there are more windows to come.
-    pub(super) fn applies(&mut self, window: &Window<'_>) -> bool {
+    pub(super) fn applies(&mut self, function: Function, window: &Window<'_>) -> bool {
         self.windows += 1;
-        self.windows > 1 && window.len() >= WINDOW_MIN && window.series.histograms.is_empty()
+        // Sorting pays to be avoided sooner than adding up.
+        let min = if function == Function::QuantileOverTime { 6 } else { WINDOW_MIN };
+        self.windows > 1 && window.len() >= min && window.series.histograms.is_empty()
     }
 
     /// The value of `function`, which takes no parameter; none if it does not slide.

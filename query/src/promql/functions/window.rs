@@ -11,7 +11,10 @@ use ephemeris_model::{FloatHistogram, SampleBuffer};
 
 use super::notes::{NoteKind, Notes};
 use super::sliding::Sliding;
-use super::{Function, FunctionError, extended, histogram_range, over_time, rate, regression};
+use super::{
+    Function, FunctionError, WindowGrid, column, extended, histogram_range, over_time, rate,
+    regression,
+};
 use crate::promql::ast::Extension;
 use crate::promql::exec::batch::Point;
 
@@ -159,6 +162,18 @@ impl RangeCall {
         self.sliding.clear();
     }
 
+    /// Evaluates all windows of a series of floats at once, into `out`, which is absent before.
+    /// Returns how many samples lay in windows; none, and nothing is written, if the function or
+    /// the series asks for one window at a time.
+    pub fn evaluate_all(
+        &mut self,
+        series: &SampleBuffer,
+        grid: &WindowGrid,
+        out: &mut [f64],
+    ) -> Option<u64> {
+        column::evaluate(self.function, series, grid, out)
+    }
+
     /// The value of the function for `window`; none if there is no result. `params` are the scalar
     /// arguments at this step, in order.
     ///
@@ -176,7 +191,7 @@ impl RangeCall {
         if window.extension != Extension::None {
             return Ok(extended::call(self.function, window, notes));
         }
-        if self.sliding.applies(window)
+        if self.sliding.applies(self.function, window)
             && let Some(value) = self.slide(window, params, notes)
         {
             return Ok(Some(Point::Float(value)));
