@@ -146,7 +146,7 @@ impl Elements {
             let series: Vec<(&Labels, &[Sample])> =
                 samples.iter().map(|(labels, samples)| (*labels, &samples[..])).collect();
             let message = encode_remote_write(&series, &[]);
-            let bytes = compress_snappy(&message).map_err(|e| BenchError(e.to_string()))?;
+            let bytes = compress_snappy(&message)?;
             Ok(Body { bytes, sample_count: samples.len() })
         });
         bodies.collect()

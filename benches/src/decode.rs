@@ -1,9 +1,14 @@
-//! Decoding alone: decompression and remote write 1.0, in this process, on one thread.
+//! Decoding alone, in this process, on one thread: decompression, remote write 1.0, and the same
+//! samples by remote write 2.0.
 
+use std::hint::black_box;
 use std::time::Instant;
 
-use ephemeris_ingest::{Limits, body, remote_write::v1};
+use ephemeris_ingest::proto::{write_v1, write_v2};
+use ephemeris_ingest::remote_write::{v1, v2};
+use ephemeris_ingest::{Limits, body};
 use ephemeris_model::BodyKind;
+use prost::Message as _;
 
 use crate::report::Report;
 use crate::workload::{Shape, Workload};
@@ -12,36 +17,84 @@ use crate::{BenchError, Result};
 /// Rounds over all bodies; the fastest counts.
 const ROUNDS: usize = 5;
 
+/// Decodes a message, given its body too; gives the number of samples.
+type Decode<'a> = dyn FnMut(&[u8], &[u8]) -> Result<usize> + 'a;
+
 /// Decodes the bodies of a workload and reports nanoseconds per sample.
 ///
 /// # Errors
 /// If a body cannot be decoded.
 pub fn run(shape: &Shape) -> Result<Report> {
     let workload = Workload::generate(shape)?;
-    let error = |e: ephemeris_ingest::IngestError| BenchError(e.to_string());
-    let (mut snappy_s, mut decode_s) = (f64::INFINITY, f64::INFINITY);
+    let bodies: Vec<&[u8]> = workload.lanes.iter().flatten().map(|b| &b.bytes[..]).collect();
+    let translated: Vec<Vec<u8>> = bodies.iter().map(|b| translate(b)).collect::<Result<_>>()?;
+    let translated: Vec<&[u8]> = translated.iter().map(Vec::as_slice).collect();
+    let limits = Limits::default();
+
+    let (snappy_s, v1_s) = fastest(&bodies, &mut |body, message| {
+        let batch = v1::decode(BodyKind::RemoteWrite1, body, message, &limits)?;
+        Ok(batch.samples.len())
+    })?;
+    let mut labels = Vec::new();
+    let (v2_snappy_s, v2_s) = fastest(&translated, &mut |body, message| {
+        Ok(v2::decode(body, message, &limits, &mut labels)?.samples.len())
+    })?;
+
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let per_sample = |s: f64| format!("{:.1} ns", s * 1e9 / workload.sample_count as f64);
+    let mut report = Report::default();
+    report
+        .add("remote write 1.0 per sample: snappy", per_sample(snappy_s))
+        .add("remote write 1.0 per sample: message", per_sample(v1_s))
+        .add("remote write 2.0 per sample: snappy", per_sample(v2_snappy_s))
+        .add("remote write 2.0 per sample: message", per_sample(v2_s));
+    Ok(report)
+}
+
+/// Seconds for decompressing and for decoding all bodies, each in its fastest round. A message is
+/// decoded right after it was decompressed, as the server does, while it is in the cache.
+fn fastest(bodies: &[&[u8]], decode: &mut Decode<'_>) -> Result<(f64, f64)> {
+    let (mut snappy_best, mut decode_best) = (f64::INFINITY, f64::INFINITY);
     let mut buffer = Vec::new();
     for _ in 0..ROUNDS {
-        let (mut snappy, mut decode) = (0.0, 0.0);
-        for sent in workload.lanes.iter().flatten() {
+        let (mut snappy_s, mut decode_s) = (0.0, 0.0);
+        for body in bodies {
             let start = Instant::now();
-            let limits = Limits::default();
-            let message = body::decompress_snappy(&sent.bytes, &limits, &mut buffer);
-            let message = message.map_err(error)?;
+            let message = body::decompress_snappy(body, &Limits::default(), &mut buffer)?;
             let decompressed = Instant::now();
-            let kind = BodyKind::RemoteWrite1;
-            let batch = v1::decode(kind, &sent.bytes, message, &limits).map_err(error)?;
-            decode += decompressed.elapsed().as_secs_f64();
-            snappy += (decompressed - start).as_secs_f64();
-            std::hint::black_box(batch.samples.len());
+            black_box(decode(body, message)?);
+            decode_s += decompressed.elapsed().as_secs_f64();
+            snappy_s += (decompressed - start).as_secs_f64();
         }
-        (snappy_s, decode_s) = (snappy_s.min(snappy), decode_s.min(decode));
+        snappy_best = snappy_best.min(snappy_s);
+        decode_best = decode_best.min(decode_s);
     }
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let per_sample =
-        |seconds: f64| format!("{:.1} ns", seconds * 1e9 / workload.sample_count as f64);
-    let mut report = Report::default();
-    report.add("snappy per sample", per_sample(snappy_s));
-    report.add("remote write 1.0 per sample", per_sample(decode_s));
-    Ok(report)
+    Ok((snappy_best, decode_best))
+}
+
+/// The samples of a 1.0 body as a 2.0 body.
+fn translate(body: &[u8]) -> Result<Vec<u8>> {
+    let mut buffer = Vec::new();
+    let message = body::decompress_snappy(body, &Limits::default(), &mut buffer)?;
+    let request = write_v1::WriteRequest::decode(message).map_err(|e| BenchError(e.to_string()))?;
+    let mut symbols = write_v2::SymbolTable::default();
+    let timeseries = request
+        .timeseries
+        .iter()
+        .map(|series| write_v2::TimeSeries {
+            labels_refs: symbols.labels_refs(series.labels.iter().map(|l| (&l.name, &l.value))),
+            samples: series
+                .samples
+                .iter()
+                .map(|s| write_v2::Sample {
+                    value: s.value,
+                    timestamp: s.timestamp,
+                    start_timestamp: 0,
+                })
+                .collect(),
+            ..write_v2::TimeSeries::default()
+        })
+        .collect();
+    let request = write_v2::Request { symbols: symbols.into_symbols(), timeseries };
+    Ok(body::compress_snappy(&request.encode_to_vec())?)
 }

@@ -46,6 +46,12 @@ impl From<std::io::Error> for BenchError {
     }
 }
 
+impl From<ephemeris_ingest::IngestError> for BenchError {
+    fn from(e: ephemeris_ingest::IngestError) -> Self {
+        Self(e.to_string())
+    }
+}
+
 /// The result of all that measures.
 pub type Result<T> = std::result::Result<T, BenchError>;
 

@@ -225,7 +225,7 @@ impl Lane {
                 for satellite in first..last {
                     self.append_satellite(&mut message, satellite, shape, scrape);
                 }
-                let bytes = compress_snappy(&message).map_err(|e| BenchError(e.to_string()))?;
+                let bytes = compress_snappy(&message)?;
                 let sample_count = (last - first) * METRICS.len();
                 self.bodies.push(Body { bytes, sample_count });
             }

@@ -54,6 +54,12 @@ impl<'a> Reader<'a> {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
+    /// Whether nothing is left.
+    #[inline]
+    pub(crate) const fn is_at_end(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+
     /// What is left.
     #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
@@ -95,13 +101,17 @@ impl<'a> Reader<'a> {
     /// A varint: at most ten bytes, at most 64 bits.
     #[inline]
     pub(crate) fn varint(&mut self, what: &str) -> Result<u64, IngestError> {
-        if let Some(&byte) = self.bytes.get(self.at)
-            && byte < 0x80
-        {
-            self.at += 1;
-            return Ok(u64::from(byte));
+        match *self.rest() {
+            [byte @ 0..0x80, ..] => {
+                self.at += 1;
+                Ok(u64::from(byte))
+            }
+            [low, high @ 0..0x80, ..] => {
+                self.at += 2;
+                Ok(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => self.long_varint(what),
         }
-        self.long_varint(what)
     }
 
     fn long_varint(&mut self, what: &str) -> Result<u64, IngestError> {

@@ -249,7 +249,7 @@ fn read_deltas(
     field.expect(WireType::Length, what)?;
     let mut packed = reader.message(what)?;
     budget.take(packed.rest().len().saturating_mul(size_of::<i64>()))?;
-    while !packed.rest().is_empty() {
+    while !packed.is_at_end() {
         deltas.push(zigzag(packed.varint(what)?));
     }
     Ok(())
@@ -270,7 +270,7 @@ fn read_doubles(
     field.expect(WireType::Length, what)?;
     let mut packed = reader.message(what)?;
     budget.take(packed.rest().len())?;
-    while !packed.rest().is_empty() {
+    while !packed.is_at_end() {
         values.push(packed.double(what)?);
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! one after the other. Both versions of the protocol hand labels on in this form.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use ephemeris_model::{LabelSource, RejectReason};
 
@@ -122,20 +123,87 @@ pub(super) fn metric_name(raw: &[u8]) -> String {
     found.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
 }
 
-/// Appends a label in the form [`RawLabels`] reads.
-pub(super) fn append_label(raw: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    let length =
-        2 + varint_length(name.len()) + name.len() + varint_length(value.len()) + value.len();
-    raw.push(TAG_LABEL);
-    append_varint(raw, length);
-    raw.push(TAG_NAME);
-    append_varint(raw, name.len());
-    raw.extend_from_slice(name);
-    raw.push(TAG_VALUE);
-    append_varint(raw, value.len());
-    raw.extend_from_slice(value);
+/// Names and values as parts of labels: encoded once each, copied into any number of labels.
+#[derive(Default)]
+pub(super) struct LabelParts {
+    /// Of each part: the byte for its tag, its length, its text. Some bytes more at the end, so
+    /// that a copy may read beyond a part.
+    encoded: Vec<u8>,
+    /// Where each part lies.
+    places: Vec<Range<usize>>,
 }
 
+/// Parts up to this length are copied in one step of fixed size.
+const PART_COPY_BYTES: usize = 32;
+
+impl LabelParts {
+    /// Encodes all `texts`; a part has the number of its text.
+    pub(super) fn new(texts: &[&[u8]]) -> Self {
+        let bytes: usize = texts.iter().map(|text| text.len() + 6).sum();
+        let mut parts = Self {
+            encoded: Vec::with_capacity(bytes + PART_COPY_BYTES),
+            places: Vec::with_capacity(texts.len()),
+        };
+        for text in texts {
+            let start = parts.encoded.len();
+            parts.encoded.push(0);
+            append_varint(&mut parts.encoded, text.len());
+            parts.encoded.extend_from_slice(text);
+            parts.places.push(start..parts.encoded.len());
+        }
+        parts.encoded.extend_from_slice(&[0; PART_COPY_BYTES]);
+        parts
+    }
+
+    /// Bytes the parts of `texts` take.
+    pub(super) fn bytes(texts: &[&[u8]]) -> usize {
+        texts.iter().map(|text| text.len() + 6 + size_of::<Range<usize>>()).sum()
+    }
+
+    /// Where part `number` lies.
+    #[inline]
+    pub(super) fn place(&self, number: u32) -> Option<&Range<usize>> {
+        self.places.get(number as usize)
+    }
+
+    /// Appends a label in the form [`RawLabels`] reads.
+    #[inline]
+    pub(super) fn append_label(
+        &self,
+        raw: &mut Vec<u8>,
+        name: &Range<usize>,
+        value: &Range<usize>,
+    ) {
+        match u8::try_from(name.len() + value.len()) {
+            Ok(length @ 0..0x80) => raw.extend_from_slice(&[TAG_LABEL, length]),
+            _ => {
+                raw.push(TAG_LABEL);
+                append_varint(raw, name.len() + value.len());
+            }
+        }
+        self.append_part(raw, TAG_NAME, name);
+        self.append_part(raw, TAG_VALUE, value);
+    }
+
+    #[inline]
+    fn append_part(&self, raw: &mut Vec<u8>, tag: u8, place: &Range<usize>) {
+        let start = raw.len();
+        let chunk = self.encoded.get(place.start..).and_then(<[u8]>::first_chunk);
+        match chunk {
+            Some(chunk) if place.len() <= PART_COPY_BYTES => {
+                let chunk: &[u8; PART_COPY_BYTES] = chunk;
+                raw.extend_from_slice(chunk);
+                raw.truncate(start + place.len());
+            }
+            _ => raw.extend_from_slice(self.encoded.get(place.clone()).unwrap_or_default()),
+        }
+        if let Some(first) = raw.get_mut(start) {
+            *first = tag;
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
 fn append_varint(raw: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         raw.push(value as u8 | 0x80);
@@ -144,24 +212,34 @@ fn append_varint(raw: &mut Vec<u8>, mut value: usize) {
     raw.push(value as u8);
 }
 
-const fn varint_length(value: usize) -> usize {
-    let bits = usize::BITS - (value | 1).leading_zeros();
-    bits.div_ceil(7) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Raw label bytes of these labels.
+    fn encode(labels: &[Pair<'_>]) -> Vec<u8> {
+        let texts: Vec<&[u8]> = labels.iter().flat_map(|(name, value)| [*name, *value]).collect();
+        let parts = LabelParts::new(&texts);
+        let mut raw = Vec::new();
+        for pair in parts.places.chunks(2) {
+            parts.append_label(&mut raw, &pair[0], &pair[1]);
+        }
+        raw
+    }
+
     #[test]
     fn labels_appended_are_read_again() {
         let long = vec![b'x'; 20_000];
-        let labels: [Pair<'_>; 4] =
-            [(b"__name__", b"up"), (b"", b""), (b"a", &long), (&long, &[0xff; 127])];
-        let mut raw = Vec::new();
-        for (name, value) in labels {
-            append_label(&mut raw, name, value);
-        }
+        let labels: [Pair<'_>; 7] = [
+            (b"__name__", b"up"),
+            (b"", b""),
+            (b"a", &long),
+            (&long, &[0xff; 127]),
+            (&[b'a'; 29], &[b'b'; 30]),
+            (&[b'c'; 31], &[b'd'; 92]),
+            (&[b'e'; 31], &[b'f'; 93]),
+        ];
+        let raw = encode(&labels);
         let mut pairs = Vec::new();
         RawLabels.read(&raw, &mut pairs).expect("well-formed");
         assert_eq!(pairs, labels);
@@ -186,12 +264,9 @@ mod tests {
             assert_eq!(plain_labels_length(&[plain, other].concat()), 9, "{other:?}");
             assert_eq!(plain_labels_length(other), 0, "{other:?}");
         }
-        let mut longest = Vec::new();
-        append_label(&mut longest, &[b'n'; 100], &[b'v'; 23]);
+        let longest = encode(&[(&[b'n'; 100], &[b'v'; 23])]);
         assert_eq!(plain_labels_length(&longest), longest.len());
-        longest.clear();
-        append_label(&mut longest, &[b'n'; 100], &[b'v'; 24]);
-        assert_eq!(plain_labels_length(&longest), 0);
+        assert_eq!(plain_labels_length(&encode(&[(&[b'n'; 100], &[b'v'; 24])])), 0);
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub fn decode<'a>(
         budget: Budget::new(limits.batch_bytes_max),
     };
     let places = builder.read_envelope(message)?;
-    builder.symbols.check()?;
+    builder.symbols.finish(&mut builder.budget)?;
     builder.columns.samples.reserve(places.len());
     for place in places {
         builder.read_series(place)?;
@@ -240,7 +240,7 @@ fn read_refs(
     }
     let mut packed = reader.message(what)?;
     budget.take(packed.rest().len())?;
-    while !packed.rest().is_empty() {
+    while !packed.is_at_end() {
         refs.push(low_bits(packed.varint(what)?));
     }
     Ok(())

@@ -2,16 +2,18 @@
 
 use crate::error::IngestError;
 
-use super::super::labels::{Pair, append_label};
+use super::super::labels::{LabelParts, Pair};
 use super::super::parts::Budget;
 
-/// Bytes of tags and lengths a label may take beside its name and value.
-const LABEL_OVERHEAD_BYTES: usize = 18;
+/// Bytes of tag and length a label takes beside its parts, at most.
+const LABEL_OVERHEAD_BYTES: usize = 6;
 
 /// The symbols of one request, as received.
 #[derive(Default)]
 pub(super) struct Symbols<'a> {
     symbols: Vec<&'a [u8]>,
+    /// The same as parts of labels, once all symbols are known.
+    parts: LabelParts,
 }
 
 impl<'a> Symbols<'a> {
@@ -23,15 +25,17 @@ impl<'a> Symbols<'a> {
         self.symbols.len()
     }
 
-    /// Checks the table as a whole: reference 0 means "nothing", so symbol 0 must be empty.
-    pub(super) fn check(&self) -> Result<(), IngestError> {
-        match self.symbols.first() {
-            Some(first) if !first.is_empty() => {
-                let first = String::from_utf8_lossy(&first[..first.len().min(100)]);
-                Err(IngestError::BadMessage(format!("symbol 0 is {first:?}, must be empty")))
-            }
-            _ => Ok(()),
+    /// Checks the table once it is complete: reference 0 means "nothing", so symbol 0 must be empty.
+    pub(super) fn finish(&mut self, budget: &mut Budget) -> Result<(), IngestError> {
+        if let Some(first) = self.symbols.first()
+            && !first.is_empty()
+        {
+            let first = String::from_utf8_lossy(&first[..first.len().min(100)]);
+            return Err(IngestError::BadMessage(format!("symbol 0 is {first:?}, must be empty")));
         }
+        budget.take(LabelParts::bytes(&self.symbols))?;
+        self.parts = LabelParts::new(&self.symbols);
+        Ok(())
     }
 
     /// The symbol with number `reference`.
@@ -59,16 +63,22 @@ impl<'a> Symbols<'a> {
         raw: &mut Vec<u8>,
         budget: &mut Budget,
     ) -> Result<Result<(), String>, IngestError> {
-        for pair in self.pairs(refs) {
-            match pair {
-                Ok((name, value)) => {
-                    budget.take(LABEL_OVERHEAD_BYTES + name.len() + value.len())?;
-                    append_label(raw, name, value);
-                }
-                Err(text) => return Ok(Err(text)),
-            }
+        let (pairs, odd) = refs.as_chunks();
+        for &[name_ref, value_ref] in pairs {
+            let (Some(name), Some(value)) =
+                (self.parts.place(name_ref), self.parts.place(value_ref))
+            else {
+                return Ok(self.first_error(refs));
+            };
+            budget.take(LABEL_OVERHEAD_BYTES + name.len() + value.len())?;
+            self.parts.append_label(raw, name, value);
         }
-        Ok(Ok(()))
+        Ok(if odd.is_empty() { Ok(()) } else { self.first_error(refs) })
+    }
+
+    #[cold]
+    fn first_error(&self, refs: &[u32]) -> Result<(), String> {
+        self.pairs(refs).try_for_each(|pair| pair.map(drop))
     }
 
     fn no_symbol(&self, reference: u32) -> String {
