@@ -1,5 +1,12 @@
-//! Posting lists: sorted series ids that hold one label. Few runs are written as gaps and lengths,
-//! many as a roaring bitmap; whichever is smaller.
+//! Posting lists: sorted series ids that hold one label, as runs, or as a roaring bitmap where that
+//! is smaller.
+//!
+//! ```text
+//! list := step count × 2 varint, step ×                  or: 1 varint, roaring bitmap
+//! step := gap varint, ( length − 1 ) × 2 + repeats? varint, repeats varint if there are any
+//! ```
+//! A target's series come once per metric, at the same distance where all targets have the same
+//! metrics; such steps are written once, with how often they repeat.
 
 use roaring::RoaringBitmap;
 
@@ -20,13 +27,20 @@ pub(super) struct Run {
 
 /// Appends the posting list of ascending runs that do not touch.
 pub(super) fn put(runs: &[Run], out: &mut Vec<u8>) {
-    let mut as_runs = Vec::with_capacity(3 * runs.len() + 2);
-    put_varint(&mut as_runs, (runs.len() as u64) << 1);
-    let mut last = 0;
-    for run in runs {
-        put_varint(&mut as_runs, u64::from(run.start - last));
-        put_varint(&mut as_runs, u64::from(run.end - run.start - 1));
-        last = run.end;
+    let (mut steps, mut count, mut at) = (Vec::with_capacity(3 * runs.len().min(64)), 0u64, 0);
+    let step = |i: usize| {
+        let before = i.checked_sub(1).map_or(0, |before: usize| runs[before].end);
+        runs.get(i).map(|run| (run.start - before, run.end - run.start))
+    };
+    while let Some((gap, length)) = step(at) {
+        let same = (at + 1..).take_while(|&i| step(i) == Some((gap, length))).count();
+        put_varint(&mut steps, u64::from(gap));
+        put_varint(&mut steps, u64::from(length - 1) << 1 | u64::from(same > 0));
+        if same > 0 {
+            put_varint(&mut steps, same as u64);
+        }
+        count += 1;
+        at += same + 1;
     }
     if runs.len() >= RUNS_MIN_FOR_BITMAP {
         let mut bitmap = RoaringBitmap::new();
@@ -34,7 +48,7 @@ pub(super) fn put(runs: &[Run], out: &mut Vec<u8>) {
             bitmap.insert_range(run.start..run.end);
         }
         bitmap.optimize();
-        if bitmap.serialized_size() < as_runs.len() {
+        if bitmap.serialized_size() < steps.len() {
             put_varint(out, BITMAP);
             // Writing to memory cannot fail.
             let written = bitmap.serialize_into(&mut *out);
@@ -42,7 +56,8 @@ pub(super) fn put(runs: &[Run], out: &mut Vec<u8>) {
             return;
         }
     }
-    out.extend_from_slice(&as_runs);
+    put_varint(out, count << 1);
+    out.extend_from_slice(&steps);
 }
 
 /// Adds the ids of a posting list to `ids`. All must be below `end`.
@@ -61,11 +76,17 @@ pub(super) fn read(bytes: &[u8], end: u32, ids: &mut RoaringBitmap) -> Result<()
     }
     let mut last = 0u32;
     for _ in 0..head >> 1 {
-        let start = last.checked_add(input.varint_u32()?).ok_or(OUTSIDE)?;
-        let after = start.checked_add(input.varint_u32()?).and_then(|id| id.checked_add(1));
-        let after = after.filter(|after| *after <= end).ok_or(OUTSIDE)?;
-        ids.insert_range(start..after);
-        last = after;
+        let gap = input.varint_u32()?;
+        let length = input.varint()?;
+        let repeats = if length & 1 == 1 { input.varint()? } else { 0 };
+        let length =
+            u32::try_from(length >> 1).ok().and_then(|n| n.checked_add(1)).ok_or(OUTSIDE)?;
+        // Each repeat moves on by one or more, so the bound ends it.
+        for _ in 0..=repeats {
+            let start = last.checked_add(gap).ok_or(OUTSIDE)?;
+            last = start.checked_add(length).filter(|after| *after <= end).ok_or(OUTSIDE)?;
+            ids.insert_range(start..last);
+        }
     }
     input.end()
 }
@@ -100,6 +121,20 @@ mod tests {
             if let Some(max) = ids.last() {
                 prop_assert!(read(&bytes, *max, &mut RoaringBitmap::new()).is_err());
             }
+        }
+
+        #[test]
+        fn regular_ids_come_back_and_are_small(
+            first in 0u32..100, gap in 1u32..100, length in 1u32..5, count in 2u32..40
+        ) {
+            let starts = (0..count).map(|i| first + i * (gap + length));
+            let ids: BTreeSet<u32> = starts.flat_map(|start| start..start + length).collect();
+            let mut bytes = Vec::new();
+            put(&runs_of(&ids), &mut bytes);
+            prop_assert!(bytes.len() <= 7, "{}", bytes.len());
+            let mut read_back = RoaringBitmap::new();
+            read(&bytes, 10_000, &mut read_back).expect("it was written");
+            prop_assert!(read_back.iter().eq(ids.iter().copied()));
         }
 
         #[test]

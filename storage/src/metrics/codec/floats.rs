@@ -203,13 +203,15 @@ impl Chunk {
 /// The exponent most of a few values have, if they have one.
 fn guess_exponent(values: &[f64]) -> Option<usize> {
     let mut exponents = [0usize; SAMPLE];
-    let mut count = 0;
+    let (mut count, mut without) = (0, 0);
     let step = values.len().div_ceil(SAMPLE).max(1);
-    for &value in values.iter().step_by(step) {
-        if value.is_nan() {
-            continue;
+    for value in values.iter().step_by(step).filter(|value| !value.is_nan()) {
+        let exponent = exponent_of(*value);
+        without += usize::from(exponent.is_none());
+        if without > 1 {
+            return None;
         }
-        exponents[count] = exponent_of(value).unwrap_or(EXPONENT_MAX + 1);
+        exponents[count] = exponent.unwrap_or(EXPONENT_MAX + 1);
         count += 1;
     }
     let exponents = &mut exponents[..count];

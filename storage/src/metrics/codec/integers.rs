@@ -16,7 +16,7 @@ const DELTA2: u8 = 3;
 const WIDE: u8 = 4;
 /// Assumed cost of a number that is wider than the width, in bits.
 const WIDE_COST_BITS: usize = 72;
-/// How many of the smallest numbers are looked at as outliers below the base.
+/// Numbers below the base, at most, that are looked at as outliers.
 const SMALLEST: usize = 4;
 
 /// Writes a column of integers.
@@ -99,54 +99,56 @@ pub(super) fn encode_body(values: &[i64], out: &mut Vec<u8>) -> u8 {
 
 /// The cheapest base and width for `numbers`.
 fn packing(numbers: &[i64]) -> Packing {
-    let Some(&first) = numbers.first() else {
+    let Some(&least) = numbers.iter().min() else {
         return Packing { base: 0, width: 0, wide_count: 0, cost_bits: 0 };
     };
-    // A few numbers far below the others (a counter's reset) must not set the base.
-    let mut smallest = [i64::MAX; SMALLEST];
-    let mut largest = first;
-    for &number in numbers {
-        largest = largest.max(number);
-        if number < smallest[SMALLEST - 1] {
-            insert(&mut smallest, number);
-        }
-    }
-    let from_least = width_for(numbers, smallest[0]);
-    let outliers_max = (SMALLEST - 1).min(numbers.len().saturating_sub(1) / 8);
-    let gap = |i: usize| smallest[i + 1].wrapping_sub(smallest[i]).cast_unsigned();
-    let Some(widest) = (0..outliers_max).max_by_key(|&i| gap(i)) else { return from_least };
-    let spread = largest.wrapping_sub(smallest[0]).cast_unsigned();
-    if from_least.width < 2 || gap(widest) < spread / 4 {
+    let (from_least, low_count) = width_for(numbers, least);
+    // A few numbers far below the others (a counter's reset) must not set the base. They show in
+    // that hardly any number is in the lower quarter.
+    if from_least.width < 2 || low_count > SMALLEST || numbers.len() < 2 * SMALLEST {
         return from_least;
     }
-    let above = width_for(numbers, smallest[widest + 1]);
+    let mut smallest = [i64::MAX; SMALLEST + 1];
+    for &number in numbers {
+        if number < smallest[SMALLEST] {
+            let at = smallest.partition_point(|&s| s <= number);
+            smallest.copy_within(at..SMALLEST, at + 1);
+            smallest[at] = number;
+        }
+    }
+    let gap = |i: &usize| smallest[i + 1].wrapping_sub(smallest[*i]).cast_unsigned();
+    let widest = (0..SMALLEST).max_by_key(gap).unwrap_or(0);
+    let (above, _) = width_for(numbers, smallest[widest + 1]);
     if above.cost_bits < from_least.cost_bits { above } else { from_least }
 }
 
-/// Puts `number` into its place among the smallest so far.
-fn insert(smallest: &mut [i64; SMALLEST], number: i64) {
-    let at = smallest.partition_point(|&s| s <= number);
-    smallest.copy_within(at..SMALLEST - 1, at + 1);
-    smallest[at] = number;
-}
-
-/// The cheapest width for the differences from `base`.
-fn width_for(numbers: &[i64], base: i64) -> Packing {
-    let mut counts = [0usize; 65];
-    for &number in numbers {
-        let difference = number.wrapping_sub(base).cast_unsigned();
-        counts[64 - difference.leading_zeros() as usize] += 1;
+/// The cheapest width for the differences from `base`, and how many numbers need two bits less.
+fn width_for(numbers: &[i64], base: i64) -> (Packing, usize) {
+    // Two tables, since neighbours mostly count in the same place and would wait for each other.
+    let mut counts = [[0u16; 65]; 2];
+    let bits =
+        |number: i64| 64 - number.wrapping_sub(base).cast_unsigned().leading_zeros() as usize;
+    let mut pairs = numbers.chunks_exact(2);
+    for pair in &mut pairs {
+        counts[0][bits(pair[0])] += 1;
+        counts[1][bits(pair[1])] += 1;
     }
+    pairs.remainder().iter().for_each(|&number| counts[0][bits(number)] += 1);
+    let count = |width: usize| usize::from(counts[0][width] + counts[1][width]);
     let (mut width, mut cost, mut wide_count, mut wider) = (64, usize::MAX, 0, 0);
     for candidate in (0..=64usize).rev() {
         let candidate_cost = numbers.len() * candidate + WIDE_COST_BITS * wider;
         if candidate_cost <= cost {
             (width, cost, wide_count) = (candidate, candidate_cost, wider);
         }
-        wider += counts[candidate];
+        wider += count(candidate);
+        if WIDE_COST_BITS * wider > cost {
+            break;
+        }
     }
+    let low_count = (0..width.saturating_sub(1)).map(count).sum();
     let cost_bits = cost + 8 * varint_len(zigzag(base));
-    Packing { base, width: u32::try_from(width).unwrap_or(64), wide_count, cost_bits }
+    (Packing { base, width: u32::try_from(width).unwrap_or(64), wide_count, cost_bits }, low_count)
 }
 
 /// Writes width, leading values, base, wide numbers and the packed differences.

@@ -1,6 +1,10 @@
 //! Bytes a sample for the load the design is measured with.
 
+use std::time::{Duration, Instant};
+
 use super::*;
+use crate::encoding::Input;
+use crate::metrics::codec::floats;
 
 /// A small generator of numbers that are the same everywhere.
 struct Random(u64);
@@ -48,6 +52,16 @@ fn values(metric: u32, count: usize, random: &mut Random) -> Vec<f64> {
         .collect()
 }
 
+/// The shortest of several runs: the machine may have other work.
+fn shortest(mut run: impl FnMut()) -> Duration {
+    let timed = |_| {
+        let started = Instant::now();
+        run();
+        started.elapsed()
+    };
+    (0..7).map(timed).min().unwrap_or_default()
+}
+
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures are what this is run for")]
 fn the_load_of_the_design_takes_less_than_its_goal() {
@@ -79,16 +93,41 @@ fn the_load_of_the_design_takes_less_than_its_goal() {
         }
     }
     let all = in_order(all);
+    let samples = all.len() * SCRAPES;
+    let ns = |time: Duration| time.as_nanos() as f64 / samples as f64;
+    let mut columns = Vec::new();
+    let encode = shortest(|| {
+        columns.clear();
+        for series in &all {
+            let mut out = Vec::new();
+            floats::encode(&series.samples.values, &mut out);
+            columns.push(out);
+        }
+    });
+    let mut values = Vec::new();
+    let decode = shortest(|| {
+        for column in &columns {
+            values.clear();
+            floats::decode(&mut Input::new(column), SCRAPES, 0..SCRAPES, &mut values)
+                .expect("it was encoded");
+        }
+    });
+    println!("columns alone: encode {:.1} ns, decode {:.2} ns a sample", ns(encode), ns(decode));
     let dir = tempfile::tempdir().expect("a directory");
     let rocks = Arc::new(Rocks::open(dir.path()).expect("it opens"));
-    let started = std::time::Instant::now();
+    let next = std::cell::Cell::new(1);
+    let written = shortest(|| {
+        next.set(next.get() + 1);
+        let sink = rocks.block_sink(BlockId(next.get())).expect("the file is created");
+        let mut writer = BlockWriter::new(sink, TimeRange::of_day(0), 0);
+        for series in &all {
+            writer.push(series.tenant, &series.labels(), &series.samples, &[]).expect("in order");
+        }
+    });
     let block = write(&rocks, 1, 0, &all);
-    let written = started.elapsed();
     let ids: Vec<u32> = (0..).take(all.len()).collect();
     let (mut damage, mut sum) = (Vec::new(), 0);
-    let mut read = std::time::Duration::MAX;
-    for _ in 0..5 {
-        let started = std::time::Instant::now();
+    let read = shortest(|| {
         sum = 0;
         block
             .read(&ids, TimeRange::ALL, &mut damage, &mut |_, samples| {
@@ -96,9 +135,7 @@ fn the_load_of_the_design_takes_less_than_its_goal() {
                 Ok(())
             })
             .expect("whole");
-        read = read.min(started.elapsed());
-    }
-    let samples = all.len() * SCRAPES;
+    });
     assert_eq!((sum, damage.len()), (samples, 0));
     for section in 1..=11u8 {
         let mut bytes = 0;
@@ -109,7 +146,6 @@ fn the_load_of_the_design_takes_less_than_its_goal() {
         println!("section {section}: {:.4} B a sample", bytes as f64 / samples as f64);
     }
     let bytes_per_sample = block.row().bytes as f64 / samples as f64;
-    let ns = |time: std::time::Duration| time.as_nanos() as f64 / samples as f64;
     println!(
         "{bytes_per_sample:.3} B a sample; write {:.1} ns, read {:.2} ns",
         ns(written),
