@@ -267,6 +267,12 @@ fn to_decimal(value: f64, power: f64) -> Option<i64> {
     (exact && (rounded != 0.0 || value.to_bits() == 0)).then_some(rounded as i64)
 }
 
+/// An integer below 2^51 as a float; loops over it become vector instructions.
+#[inline]
+fn small_to_float(integer: i64) -> f64 {
+    f64::from_bits(integer.wrapping_add(ROUNDER.to_bits().cast_signed()).cast_unsigned()) - ROUNDER
+}
+
 /// The bits of a float as an integer in numeric order, trailing zero bits kept.
 #[inline]
 fn to_ordered(value: f64) -> Option<i64> {
@@ -302,7 +308,7 @@ fn decode_chunk(input: &mut Input<'_>, out: &mut [f64]) -> Result<(), Damage> {
             let power = *POWERS
                 .get(usize::from(parameter))
                 .ok_or(Damage("an exponent of decimals is too large"))?;
-            pairs.for_each(|(value, &integer)| *value = integer as f64 / power);
+            pairs.for_each(|(value, &integer)| *value = small_to_float(integer) / power);
         }
         _ => {
             let shift = u32::from(parameter);
