@@ -64,7 +64,8 @@ fn scripts(path: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Every line ends in a quote or a colon, so that none looks like the count of a file.
 fn print_failure(file: &Path, failure: &Failure, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{}:{}: `{}`", file.display(), failure.line, failure.problem)?;
+    let problem = failure.problem.replace('\n', " ");
+    writeln!(out, "{}:{}: `{problem}`", file.display(), failure.line)?;
     if failure.query.is_empty() {
         return Ok(());
     }

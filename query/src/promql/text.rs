@@ -1,7 +1,7 @@
 //! Quoted text as PromQL knows it: reading string literals and writing them, both by Go's rules.
 //!
 //! A literal may spell bytes that are not UTF-8 (`"\xff"`). Such a byte is kept as a character of
-//! a private-use plane, [`STRAY_BYTE_BASE`] + byte, so that texts stay `str` and [`quote`] gives
+//! a private-use plane, U+10FF00 + byte, so that texts stay `str` and [`quote`] gives
 //! the byte back. [`has_stray_bytes`] tells whether a text holds one.
 
 use std::fmt::Write;

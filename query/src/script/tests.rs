@@ -78,3 +78,90 @@ fn the_same_series_twice_in_one_load_is_the_later_one() {
     let lines: Vec<usize> = load.series.iter().map(|s| s.line.values.len()).collect();
     assert_eq!(lines, [1, 2]);
 }
+
+/// The script's data and queries, each with one expectation that does not hold.
+const WRONG: &str = r#"
+load 1m
+	a{x="1"} 1 2 3
+	a{x="2"} 4 5 6
+	h {{schema:0 count:3 sum:3 buckets:[1 2]}}x2
+
+eval instant at 1m a
+	a{x="1"} 2
+
+eval instant at 1m a
+	a{x="1"} 2
+	a{x="2"} 5
+	a{x="3"} 5
+
+eval instant at 1m a
+	a{x="1"} 2
+	a{x="2"} 5.001
+
+eval instant at 1m sum(a)
+	7
+
+eval instant at 1m 7
+	{} 7
+
+eval instant at 1m sort_desc(a)
+	expect ordered
+	a{x="1"} 2
+	a{x="2"} 5
+
+eval instant at 1m a
+	expect fail
+	a{x="1"} 2
+	a{x="2"} 5
+
+eval instant at 1m abs({__name__=~"a|h"}) + on() a
+	expect fail msg: something else
+
+eval instant at 1m quantile(2, a)
+	expect no_warn
+	{} +Inf
+
+eval instant at 1m sum(a)
+	expect warn
+	{} 7
+
+eval instant at 1m quantile(2, a)
+	expect warn msg: PromQL warning: another text (1:1)
+	{} +Inf
+
+eval instant at 1m h
+	h {{schema:0 count:3 sum:3 buckets:[2 1]}}
+
+eval instant at 1m h
+	h {{schema:0 count:3 sum:3 buckets:[1 2] counter_reset_hint:gauge}}
+
+eval instant at 1m h
+	h 3
+
+eval instant at 1m "a"
+	expect string "b"
+
+eval range from 0 to 2m step 1m a{x="1"}
+	a{x="1"} 1 2
+
+eval range from 0 to 2m step 1m a{x="1"}
+	a{x="1"} 1 2 3 3
+
+eval range from 0 to 2m step 1m a{x="1"}
+	a{x="1"} 1 2 4
+
+eval instant at 2m a{x="1"}[2m]
+	expect range vector from 0 to 2m step 1m
+	a{x="1"} 1 2 3
+
+eval instant at 1m no_such
+	no_such 1
+"#;
+
+#[test]
+fn every_expectation_that_does_not_hold_is_found() {
+    let report = run(WRONG);
+    assert_eq!(report.passed, 0, "{report:?}");
+    let evals = WRONG.lines().filter(|line| line.starts_with("eval")).count();
+    assert_eq!((report.total, report.failures.len()), (evals, evals));
+}
