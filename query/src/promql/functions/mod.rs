@@ -3,7 +3,6 @@
 
 mod calendar;
 mod classic;
-mod column;
 pub mod elementwise;
 pub mod extended;
 mod format;
@@ -21,7 +20,6 @@ mod sort;
 pub mod vector;
 pub mod window;
 
-pub use column::WindowGrid;
 pub use extended::{check_extension, smoothed_point};
 pub use format::{format_f, format_g, format_open_metrics};
 pub use info::{InfoCall, InfoSeries};

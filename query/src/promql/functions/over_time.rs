@@ -141,10 +141,10 @@ pub fn quantile_of(quantile: f64, values: &[f64]) -> f64 {
     quantile_of_sorted(quantile, &sorted)
 }
 
-/// The order quantiles are taken in: NaN before all numbers.
+/// The order quantiles are taken in: NaN before all numbers, -0 before 0.
 #[inline]
-pub(super) fn compare_nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
-    a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
+fn compare_nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
+    b.is_nan().cmp(&a.is_nan()).then_with(|| a.total_cmp(b))
 }
 
 /// The `quantile` of values in order.

@@ -63,7 +63,7 @@ impl Sampled {
             to_start_ms: begin_ms - window.range_start_ms,
             interval_ms: last_ms - begin_ms,
             to_end_ms: window.range_end_ms - last_ms,
-            average_seconds: average_seconds(last_ms - first_ms, count),
+            average_seconds: average_seconds(first_ms, last_ms, count),
             from_zero: zero_ms.is_some(),
             zero_ratio,
         }
@@ -96,10 +96,10 @@ pub(super) fn extrapolation_factor(sampled: &Sampled) -> f64 {
     (interval + to_start + to_end) / interval
 }
 
-/// Average seconds between `count` samples over `interval_ms`.
+/// Average seconds between `count` samples from `first_ms` to `last_ms`.
 #[expect(clippy::cast_precision_loss, reason = "differences of times are far below 2^53 ms")]
-pub(super) fn average_seconds(interval_ms: i64, count: usize) -> f64 {
-    if count < 2 { 0.0 } else { interval_ms as f64 / 1000.0 / (count - 1) as f64 }
+pub(super) fn average_seconds(first_ms: i64, last_ms: i64, count: usize) -> f64 {
+    if count < 2 { 0.0 } else { (last_ms - first_ms) as f64 / 1000.0 / (count - 1) as f64 }
 }
 
 /// `rate`, `increase` and `delta`, extrapolated to the borders of the range. `lost` adds to a

@@ -12,7 +12,7 @@ use super::rate::{Resets, is_change};
 use super::window::Window;
 
 /// Windows shorter than this are computed plainly.
-pub(super) const WINDOW_MIN: usize = 24;
+const WINDOW_MIN: usize = 24;
 /// With more samples coming and going than this, a sorted window is sorted anew.
 const MOVES_MAX: usize = 48;
 /// Sums of whole numbers below this are exact.

@@ -11,10 +11,7 @@ use ephemeris_model::{FloatHistogram, SampleBuffer};
 
 use super::notes::{NoteKind, Notes};
 use super::sliding::Sliding;
-use super::{
-    Function, FunctionError, WindowGrid, column, extended, histogram_range, over_time, rate,
-    regression,
-};
+use super::{Function, FunctionError, extended, histogram_range, over_time, rate, regression};
 use crate::promql::ast::Extension;
 use crate::promql::exec::batch::Point;
 
@@ -160,18 +157,6 @@ impl RangeCall {
     /// Says that the windows that follow are those of another series.
     pub fn start_series(&mut self) {
         self.sliding.clear();
-    }
-
-    /// Evaluates all windows of a series of floats at once, into `out`, which is absent before.
-    /// Returns how many samples lay in windows; none, and nothing is written, if the function or
-    /// the series asks for one window at a time.
-    pub fn evaluate_all(
-        &mut self,
-        series: &SampleBuffer,
-        grid: &WindowGrid,
-        out: &mut [f64],
-    ) -> Option<u64> {
-        column::evaluate(self.function, series, grid, out)
     }
 
     /// The value of the function for `window`; none if there is no result. `params` are the scalar
