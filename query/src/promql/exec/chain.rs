@@ -8,15 +8,14 @@ use super::arithmetic::OperatorNotes;
 use super::batch::{ABSENT, StepSeries};
 use super::held::{Held, weight};
 use super::key::without_name;
+use super::lookback::Lookback;
 use super::prepare::{Starts, cleaned, with_told_resets};
 use super::read::{Visit, in_parallel, read_all, stripes};
-use super::slide::Slide;
-use super::{Context, arithmetic, lookback, merge, with_scalar};
+use super::slide::{Slide, Slider};
+use super::{Context, arithmetic, merge, with_scalar};
 use crate::promql::ast::Extension;
 use crate::promql::error::QueryError;
-use crate::promql::functions::{
-    Function, NoteKind, Notes, RangeCall, elementwise, possibly_no_counter,
-};
+use crate::promql::functions::{Function, elementwise};
 use crate::promql::plan::{
     Give, Grid, Map, RangeInput, Samples, Selector, Site, Vector, Windows, WithScalar,
 };
@@ -163,7 +162,7 @@ pub(super) fn stream<S: Sink>(
             read_all(context, &*set, &worker)?
         }
         Base::Windows(windows, _) => {
-            let RangeInput::Samples(samples) = &windows.input else {
+            let Some(samples) = windows.input.samples() else {
                 return Err(QueryError::execution("subquery is no base of a chain"));
             };
             let slide = slide_of(context, samples, chain.base_grid);
@@ -262,8 +261,8 @@ struct Worker<'c, 'a, 'p, S> {
     out: StepSeries,
     scratch: SampleBuffer,
     told: SampleBuffer,
-    base_call: Option<RangeCall>,
-    base_notes: Notes,
+    base_slider: Option<Slider>,
+    lookback: Lookback,
     /// Of each stage.
     links: Vec<Link>,
     looked_at: u64,
@@ -272,20 +271,21 @@ struct Worker<'c, 'a, 'p, S> {
 /// What a stage holds.
 #[derive(Default)]
 struct Link {
-    call: Option<RangeCall>,
-    notes: Notes,
+    slider: Option<Slider>,
     operator_notes: OperatorNotes,
 }
 
 impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
     fn new(context: &'c Context<'a>, chain: &'c Chain<'a, 'p>, sink: S) -> Self {
-        let base_call = match &chain.base {
-            Base::Windows(windows, _) => Some(RangeCall::new(windows.function)),
+        let base_slider = match &chain.base {
+            Base::Windows(windows, _) => windows.input.samples().map(|samples| {
+                Slider::new(windows.function, slide_of(context, samples, chain.base_grid))
+            }),
             _ => None,
         };
         let link = |(stage, _): &(Stage<'_>, Grid)| match stage {
-            Stage::Windows(windows, ..) => {
-                Link { call: Some(RangeCall::new(windows.function)), ..Link::default() }
+            Stage::Windows(windows, slide, ..) => {
+                Link { slider: Some(Slider::new(windows.function, *slide)), ..Link::default() }
             }
             _ => Link::default(),
         };
@@ -296,8 +296,8 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
             out: StepSeries::absent(Labels::empty(), 0),
             scratch: SampleBuffer::default(),
             told: SampleBuffer::default(),
-            base_call,
-            base_notes: Notes::default(),
+            base_slider,
+            lookback: Lookback::default(),
             links: chain.stages.iter().map(link).collect(),
             looked_at: 0,
         }
@@ -322,16 +322,14 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
                     with_scalar::apply(node, numbers, out, &mut link.operator_notes);
                 }
                 Stage::Negate => arithmetic::negate(out),
-                Stage::Windows(windows, slide, inside, params) => {
-                    let Some(call) = &mut link.call else { continue };
+                Stage::Windows(windows, _, inside, params) => {
+                    let Some(slider) = &mut link.slider else { continue };
                     samples_of(out, inside, &mut self.scratch);
                     out.histograms.clear();
                     out.values.clear();
                     out.values.resize(grid.count, ABSENT);
                     let name = visible_name(self.context, out);
-                    self.looked_at +=
-                        slide.run(call, params, &self.scratch, (out, &name), &mut link.notes)?;
-                    note_no_counter(windows.function, &name, out, &mut link.notes);
+                    self.looked_at += slider.run(params, &self.scratch, &name, out)?;
                     out.drop_name |= drops_name(windows.function);
                 }
             }
@@ -345,23 +343,26 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
     /// Hands over what was noted, and gives back the sink.
     fn close(self) -> S {
         self.context.count_looked_at(self.looked_at);
-        let annotate = |notes: &Notes, site: &Site| self.context.annotate_notes(notes, site);
+        let annotate = |slider: &Option<Slider>, site: &Site| {
+            if let Some(slider) = slider {
+                self.context.annotate_notes(&slider.notes, site);
+            }
+        };
         match &self.chain.base {
-            Base::Windows(windows, _) => annotate(&self.base_notes, &windows.site),
+            Base::Windows(windows, _) => annotate(&self.base_slider, &windows.site),
             Base::Selector(selector) => {
                 let site = Site { call: selector.position, args: Vec::new() };
-                annotate(&self.base_notes, &site);
+                self.context.annotate_notes(&self.lookback.notes, &site);
             }
             Base::Vector(_) => {}
         }
         for ((stage, _), link) in self.chain.stages.iter().zip(self.links) {
             match stage {
-                Stage::Map(map, _) => annotate(&link.notes, &map.site),
-                Stage::Windows(windows, ..) => annotate(&link.notes, &windows.site),
+                Stage::Windows(windows, ..) => annotate(&link.slider, &windows.site),
                 Stage::WithScalar(node, _) => {
                     link.operator_notes.annotate(self.context, node.position);
                 }
-                Stage::Negate => {}
+                Stage::Map(..) | Stage::Negate => {}
             }
         }
         self.sink
@@ -382,7 +383,6 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
         let grid = &self.chain.base_grid;
         match &self.chain.base {
             Base::Selector(selector) => {
-                let notes = &mut self.base_notes;
                 let samples = match selector.samples.stats_only {
                     true => with_told_resets(samples, &mut self.told),
                     false => samples,
@@ -391,12 +391,11 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
                     Extension::Smoothed => cleaned(samples, Starts::Keep, &mut self.scratch),
                     _ => samples,
                 };
-                self.looked_at += lookback::fill(selector, grid, samples, &mut self.out, notes);
+                self.looked_at += self.lookback.fill(selector, grid, samples, &mut self.out);
                 self.out.drop_name = selector.give != Give::Value;
             }
             Base::Windows(windows, params) => {
-                let (RangeInput::Samples(input), Some(call)) =
-                    (&windows.input, &mut self.base_call)
+                let (Some(input), Some(slider)) = (windows.input.samples(), &mut self.base_slider)
                 else {
                     return Ok(());
                 };
@@ -409,11 +408,8 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
                     false => samples,
                 };
                 let samples = cleaned(samples, starts, &mut self.scratch);
-                let slide = slide_of(self.context, input, *grid);
                 let name = self.out.labels.clone();
-                let out = (&mut self.out, &name);
-                self.looked_at += slide.run(call, params, samples, out, &mut self.base_notes)?;
-                note_no_counter(windows.function, &name, &self.out, &mut self.base_notes);
+                self.looked_at += slider.run(params, samples, &name, &mut self.out)?;
                 self.out.drop_name = drops_name(windows.function);
             }
             Base::Vector(_) => return Ok(()),
@@ -431,14 +427,6 @@ fn visible_name(context: &Context<'_>, series: &StepSeries) -> Labels {
         return Labels::empty();
     }
     series.labels.clone()
-}
-
-/// Notes that a rate was taken of what may be no counter, if it was taken of floats.
-fn note_no_counter(function: Function, labels: &Labels, result: &StepSeries, notes: &mut Notes) {
-    let name = labels.metric_name().unwrap_or_default();
-    if possibly_no_counter(function, name) && result.values.iter().any(|v| !is_stale(*v)) {
-        notes.add(NoteKind::PossibleNonCounter, 0, name);
-    }
 }
 
 /// Whether a range function gives something else than the metric it is applied to.

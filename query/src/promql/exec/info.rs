@@ -4,13 +4,14 @@
 
 use ephemeris_model::{Matcher, SampleBuffer, SeriesSet, is_stale};
 
+use super::Context;
 use super::batch::StepSeries;
 use super::held::Held;
+use super::lookback::Lookback;
 use super::read::{Visit, read_all};
-use super::{Context, lookback};
 use crate::promql::ast::{Extension, Position};
 use crate::promql::error::QueryError;
-use crate::promql::functions::{InfoCall, InfoSeries, Notes};
+use crate::promql::functions::{InfoCall, InfoSeries};
 use crate::promql::plan::{Give, Grid, Info, Samples, Selector};
 
 /// Evaluates `info`.
@@ -44,8 +45,8 @@ impl Visit for Reader<'_> {
         samples: &SampleBuffer,
     ) -> Result<(), QueryError> {
         let mut newest = StepSeries::absent(set.labels(index), self.grid.count);
-        let mut notes = Notes::default();
-        let looked_at = lookback::fill(self.selector, &self.grid, samples, &mut newest, &mut notes);
+        let mut lookback = Lookback::default();
+        let looked_at = lookback.fill(self.selector, &self.grid, samples, &mut newest);
         self.context.count_looked_at(looked_at);
         let has_histogram = newest.histograms.iter().any(Option::is_some);
         if newest.is_empty() {
@@ -53,7 +54,7 @@ impl Visit for Reader<'_> {
         }
         let times = Selector { give: Give::Timestamp, ..self.selector.clone() };
         newest.histograms.clear();
-        lookback::fill(&times, &self.grid, samples, &mut newest, &mut notes);
+        lookback.fill(&times, &self.grid, samples, &mut newest);
         let sample_times = newest.values.iter().map(|v| (!is_stale(*v)).then(|| millis(*v)));
         self.found.push(InfoSeries {
             sample_times: sample_times.collect(),

@@ -3,50 +3,96 @@
 use ephemeris_model::{SampleBuffer, is_stale};
 
 use super::batch::{Point, StepSeries};
+use super::slide::place;
 use crate::promql::ast::Extension;
 use crate::promql::functions::{Notes, Window, smoothed_point};
 use crate::promql::plan::{Give, Grid, Selector};
 
-/// Fills `out` with what the selector gives of `samples` at each step of `grid`; the window of a
-/// step is `(t - lookback, t]`, and a staleness marker ends the series.
-pub(super) fn fill(
-    selector: &Selector,
-    grid: &Grid,
-    samples: &SampleBuffer,
-    out: &mut StepSeries,
-    notes: &mut Notes,
-) -> u64 {
-    if selector.samples.extension == Extension::Smoothed {
-        return fill_smoothed(selector, grid, samples, out, notes);
-    }
-    let times = &selector.samples.times;
-    let lookback = selector.samples.range_ms;
-    let (mut next, mut looked_at) = (0, 0);
-    for step in 0..grid.count {
-        let at = times.of(grid, step);
-        while samples.timestamps.get(next).is_some_and(|t| *t <= at) {
-            next += 1;
+/// No sample within the lookback.
+const NONE: u32 = u32::MAX;
+
+/// Finds the newest sample of each step, for one series after the other.
+#[derive(Debug, Default)]
+pub(super) struct Lookback {
+    /// What there is to tell about the selector.
+    pub(super) notes: Notes,
+    /// The times the places below are for: series of one target mostly have the same.
+    timestamps: Vec<i64>,
+    /// The newest sample of each step, or [`NONE`].
+    newest: Vec<u32>,
+    /// Number of steps that have one.
+    found: u64,
+}
+
+impl Lookback {
+    /// Fills `out` with what the selector gives of `samples` at each step of `grid`, which are
+    /// the same for all series; the window of a step is `(t - lookback, t]`, and a staleness
+    /// marker ends the series. Returns how many samples were looked at.
+    pub(super) fn fill(
+        &mut self,
+        selector: &Selector,
+        grid: &Grid,
+        samples: &SampleBuffer,
+        out: &mut StepSeries,
+    ) -> u64 {
+        if selector.samples.extension == Extension::Smoothed {
+            return fill_smoothed(selector, grid, samples, out, &mut self.notes);
         }
-        let Some(newest) = next.checked_sub(1) else { continue };
-        let value = samples.values[newest];
-        if samples.timestamps[newest] <= at.saturating_sub(lookback) || is_stale(value) {
-            continue;
+        if self.newest.is_empty() || self.timestamps != samples.timestamps {
+            self.fit(selector, grid, &samples.timestamps);
         }
-        looked_at += 1;
-        match selector.give {
-            Give::Value => match samples.histogram_at(newest) {
-                Some(histogram) => out.set(step, Some(Point::Histogram(histogram.clone()))),
-                None => out.values[step] = value,
-            },
-            Give::Timestamp => out.values[step] = seconds(samples.timestamps[newest]),
-            Give::StartTimestamp => {
-                // A sample without a start timestamp has none to give.
-                let start = samples.start_timestamps.get(newest).copied().unwrap_or(0);
-                out.values[step] = seconds(start);
+        if selector.give == Give::Value && samples.histograms.is_empty() {
+            for (out, newest) in out.values.iter_mut().zip(&self.newest) {
+                if *newest != NONE {
+                    // A staleness marker has the bits of an absent value.
+                    *out = samples.values[*newest as usize];
+                }
+            }
+            return self.found;
+        }
+        let mut looked_at = 0;
+        let found = self.newest.iter().enumerate().filter(|(_, newest)| **newest != NONE);
+        for (step, newest) in found {
+            let newest = *newest as usize;
+            let value = samples.values[newest];
+            if is_stale(value) {
+                continue;
+            }
+            looked_at += 1;
+            match selector.give {
+                Give::Value => match samples.histogram_at(newest) {
+                    Some(histogram) => out.set(step, Some(Point::Histogram(histogram.clone()))),
+                    None => out.values[step] = value,
+                },
+                Give::Timestamp => out.values[step] = seconds(samples.timestamps[newest]),
+                Give::StartTimestamp => {
+                    // A sample without a start timestamp has none to give.
+                    let start = samples.start_timestamps.get(newest).copied().unwrap_or(0);
+                    out.values[step] = seconds(start);
+                }
             }
         }
+        looked_at
     }
-    looked_at
+
+    fn fit(&mut self, selector: &Selector, grid: &Grid, timestamps: &[i64]) {
+        let (times, lookback) = (&selector.samples.times, selector.samples.range_ms);
+        self.timestamps.clear();
+        self.timestamps.extend_from_slice(timestamps);
+        self.newest.clear();
+        self.found = 0;
+        let mut next = 0;
+        for step in 0..grid.count {
+            let at = times.of(grid, step);
+            while timestamps.get(next).is_some_and(|t| *t <= at) {
+                next += 1;
+            }
+            let newest = next.checked_sub(1);
+            let newest = newest.filter(|i| timestamps[*i] > at.saturating_sub(lookback));
+            self.newest.push(newest.map_or(NONE, place));
+            self.found += u64::from(newest.is_some());
+        }
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "times are far below 2^53 ms")]

@@ -1,11 +1,13 @@
 //! Range functions: windows slide over the samples of one series, read once.
 
-use ephemeris_model::{Labels, SampleBuffer};
+use ephemeris_model::{Labels, SampleBuffer, is_stale};
 
 use super::batch::StepSeries;
 use crate::promql::ast::Extension;
 use crate::promql::error::QueryError;
-use crate::promql::functions::{Notes, RangeCall, Window};
+use crate::promql::functions::{
+    Function, NoteKind, Notes, RangeCall, RateWindows, Window, possibly_no_counter,
+};
 use crate::promql::plan::{Grid, Times};
 
 /// How windows lie over the samples.
@@ -42,52 +44,131 @@ impl Slide {
             Extension::Smoothed => (self.lookback_ms, self.lookback_ms),
         }
     }
+}
 
-    /// Evaluates `call` for each window, into the values of `out`, which are absent before.
-    /// `samples` are without staleness markers. Returns how many samples lay in windows.
+/// Slides the windows of one call over one series after the other.
+pub(super) struct Slider {
+    slide: Slide,
+    function: Function,
+    call: RangeCall,
+    pub(super) notes: Notes,
+    /// The times the windows below are for: series of one target mostly have the same.
+    timestamps: Vec<i64>,
+    /// Which samples lie in the window of each step.
+    windows: Vec<(u32, u32)>,
+    /// How many that are in all.
+    in_windows: u64,
+    rates: Option<RateWindows>,
+}
+
+impl Slider {
+    pub(super) fn new(function: Function, slide: Slide) -> Self {
+        Self {
+            slide,
+            function,
+            call: RangeCall::new(function),
+            notes: Notes::default(),
+            timestamps: Vec::new(),
+            windows: Vec::new(),
+            in_windows: 0,
+            rates: None,
+        }
+    }
+
+    /// Evaluates each window, into the values of `out`, which are absent before. `samples` are
+    /// without staleness markers. Returns how many samples lay in windows.
     pub(super) fn run(
-        &self,
-        call: &mut RangeCall,
+        &mut self,
         params: &[Vec<f64>],
         samples: &SampleBuffer,
-        (out, name): (&mut StepSeries, &Labels),
-        notes: &mut Notes,
+        name: &Labels,
+        out: &mut StepSeries,
     ) -> Result<u64, QueryError> {
-        let (before, behind) = self.reach();
-        let times = samples.timestamps.as_slice();
-        let (mut from, mut to, mut looked_at) = (0, 0, 0);
-        let mut numbers = Vec::with_capacity(params.len());
-        let metric_name = name.metric_name().unwrap_or_default();
-        call.start_series();
-        for step in 0..self.grid.count {
-            let range_end_ms = self.times.of(&self.grid, step);
-            let range_start_ms = range_end_ms.saturating_sub(self.range_ms);
-            let (first, last) = (range_start_ms.saturating_sub(before), range_end_ms + behind);
-            while times.get(to).is_some_and(|t| *t <= last) {
+        if self.windows.is_empty() || self.timestamps != samples.timestamps {
+            self.fit(&samples.timestamps);
+        }
+        let name = name.metric_name().unwrap_or_default();
+        let plain = samples.histograms.is_empty() && samples.start_timestamps.is_empty();
+        match &mut self.rates {
+            Some(rates) if plain => rates.evaluate(&samples.values, &mut out.values),
+            _ => self.each_window(params, samples, name, out)?,
+        }
+        if possibly_no_counter(self.function, name) && out.values.iter().any(|v| !is_stale(*v)) {
+            self.notes.add(NoteKind::PossibleNonCounter, 0, name);
+        }
+        Ok(self.in_windows)
+    }
+
+    /// Finds the windows over samples at `timestamps`.
+    fn fit(&mut self, timestamps: &[i64]) {
+        let slide = &self.slide;
+        let (before, behind) = slide.reach();
+        let (mut from, mut to) = (0, 0);
+        self.timestamps.clear();
+        self.timestamps.extend_from_slice(timestamps);
+        self.windows.clear();
+        self.in_windows = 0;
+        for step in 0..slide.grid.count {
+            let end = slide.times.of(&slide.grid, step);
+            let first = end.saturating_sub(slide.range_ms).saturating_sub(before);
+            let last = end.saturating_add(behind);
+            while timestamps.get(to).is_some_and(|t| *t <= last) {
                 to += 1;
             }
-            while times.get(from).is_some_and(|t| *t <= first) {
+            while timestamps.get(from).is_some_and(|t| *t <= first) {
                 from += 1;
             }
-            if from >= to {
+            let from = from.min(to);
+            self.in_windows += (to - from) as u64;
+            self.windows.push((place(from), place(to)));
+        }
+        let ends = (0..slide.grid.count).map(|step| slide.times.of(&slide.grid, step));
+        self.rates = match slide.extension {
+            Extension::None => RateWindows::new(
+                self.function,
+                timestamps,
+                slide.range_ms,
+                self.windows.iter().copied().zip(ends),
+            ),
+            _ => None,
+        };
+    }
+
+    fn each_window(
+        &mut self,
+        params: &[Vec<f64>],
+        samples: &SampleBuffer,
+        metric_name: &str,
+        out: &mut StepSeries,
+    ) -> Result<(), QueryError> {
+        let slide = &self.slide;
+        let mut numbers = Vec::with_capacity(params.len());
+        self.call.start_series();
+        for (step, (from, to)) in self.windows.iter().enumerate() {
+            if from == to {
                 continue;
             }
-            looked_at += (to - from) as u64;
             numbers.clear();
             numbers.extend(params.iter().map(|column| column[step]));
+            let range_end_ms = slide.times.of(&slide.grid, step);
             let window = Window {
                 series: samples,
-                samples: from..to,
-                range_start_ms,
+                samples: *from as usize..*to as usize,
+                range_start_ms: range_end_ms.saturating_sub(slide.range_ms),
                 range_end_ms,
-                evaluated_at_ms: self.grid.at(step),
-                extension: self.extension,
+                evaluated_at_ms: slide.grid.at(step),
+                extension: slide.extension,
                 metric_name,
             };
-            if let Some(point) = call.evaluate(&window, &numbers, notes)? {
+            if let Some(point) = self.call.evaluate(&window, &numbers, &mut self.notes)? {
                 out.set(step, Some(point));
             }
         }
-        Ok(looked_at)
+        Ok(())
     }
+}
+
+/// A place in a series; more samples than fit here would have passed every limit before.
+pub(super) fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -14,6 +14,7 @@ mod labels;
 pub mod notes;
 pub mod over_time;
 mod rate;
+mod rate_series;
 mod regression;
 mod sliding;
 mod sort;
@@ -27,6 +28,7 @@ pub use kahan::KahanSum;
 pub use notes::{Note, NoteKind, Notes};
 pub use over_time::quantile_of;
 pub use rate::possibly_no_counter;
+pub use rate_series::RateWindows;
 pub use vector::{QueryKind, VectorArg, VectorCall, call_vector};
 pub use window::{RangeCall, Window};
 

@@ -239,7 +239,7 @@ impl Builder<'_> {
             | Function::HistogramQuantile
             | Function::HistogramQuantiles
             | Function::HistogramFraction => self.whole(call, site),
-            _ => self.map(call, site),
+            _ => self.map(call),
         }
     }
 
@@ -253,7 +253,7 @@ impl Builder<'_> {
         Ok(Vector::Windows(Box::new(Windows { function: call.function, input, params, site })))
     }
 
-    fn map(&self, call: &Call, site: Site) -> Result<Vector, QueryError> {
+    fn map(&self, call: &Call) -> Result<Vector, QueryError> {
         let input = match call.args.iter().find(|a| a.value_type() == ValueType::InstantVector) {
             Some(vector) => self.vector(vector)?,
             // Date functions without an argument are about the time of the step.
@@ -261,7 +261,7 @@ impl Builder<'_> {
         };
         let scalars = call.args.iter().filter(|a| a.value_type() == ValueType::Scalar);
         let params = scalars.map(|a| self.scalar(a)).collect::<Result<_, _>>()?;
-        Ok(Vector::Map(Box::new(Map { function: call.function, input, params, site })))
+        Ok(Vector::Map(Box::new(Map { function: call.function, input, params })))
     }
 
     fn whole(&self, call: &Call, site: Site) -> Result<Vector, QueryError> {

@@ -144,6 +144,16 @@ pub(crate) enum RangeInput {
     Subquery(Subquery),
 }
 
+impl RangeInput {
+    /// The selector, if it is one.
+    pub(crate) const fn samples(&self) -> Option<&Samples> {
+        match self {
+            Self::Samples(samples) => Some(samples),
+            Self::Subquery(_) => None,
+        }
+    }
+}
+
 /// A range function.
 #[derive(Clone, Debug)]
 pub(crate) struct Windows {
@@ -175,8 +185,6 @@ pub(crate) struct Map {
     pub(crate) input: Vector,
     /// Its scalar arguments, in order.
     pub(crate) params: Vec<Scalar>,
-    /// Where it stands.
-    pub(crate) site: Site,
 }
 
 /// An argument of a function of whole vectors.
