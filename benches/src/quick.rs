@@ -8,7 +8,7 @@ use crate::query;
 use crate::report::{Report, grouped, megabytes, quantile};
 use crate::send::{Sent, send};
 use crate::server::{Server, directory_bytes};
-use crate::workload::{JOB, Shape, Workload};
+use crate::workload::{self, JOB, Shape, Workload};
 use crate::{Result, fail};
 
 /// What to measure.
@@ -70,8 +70,12 @@ pub fn verify(address: SocketAddr, workload: &Workload, shape: &Shape) -> Result
     // Left-open, and all scrapes of the last satellite lie inside.
     let range_ms = end_ms - shape.start_ms + 1;
     let series = query::single(&mut client, &format!("count({{job=\"{JOB}\"}})"), end_ms)?;
-    let expression = format!("sum(count_over_time({{job=\"{JOB}\"}}[{range_ms}ms]))");
-    let samples = query::single(&mut client, &expression, end_ms)?;
+    let mut samples = 0.0;
+    for metric in workload::metric_names() {
+        // One by one, since without their names series of two metrics may be the same.
+        let expression = format!("sum(count_over_time({metric}{{job=\"{JOB}\"}}[{range_ms}ms]))");
+        samples += query::single(&mut client, &expression, end_ms)?;
+    }
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     let expected = (workload.series_count as f64, workload.sample_count as f64);
     if (series, samples) != expected {

@@ -233,7 +233,8 @@ fn memory(status: &str) -> Option<Memory> {
 /// If it cannot be read.
 pub fn directory_bytes(dir: &Path) -> Result<u64> {
     let mut bytes = 0;
-    for entry in fs::read_dir(dir)? {
+    let entries = fs::read_dir(dir).map_err(|e| BenchError(format!("{}: {e}", dir.display())))?;
+    for entry in entries {
         let entry = entry?;
         let metadata = entry.metadata()?;
         bytes += if metadata.is_dir() { directory_bytes(&entry.path())? } else { metadata.len() };

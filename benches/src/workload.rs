@@ -165,6 +165,11 @@ impl Workload {
     }
 }
 
+/// Names of all metrics of a workload.
+pub fn metric_names() -> impl Iterator<Item = &'static str> {
+    METRICS.iter().map(|metric| metric.name)
+}
+
 /// A series being generated.
 struct Series {
     metric: &'static Metric,

@@ -142,8 +142,10 @@ fn query(series: &Series, expression: &str) -> Value {
     if expression.starts_with("count(") {
         return vector(series.values().filter(|samples| !samples.is_empty()).count());
     }
-    if expression.starts_with("sum(count_over_time(") {
-        return vector(series.values().map(BTreeMap::len).sum());
+    if let Some(of_metric) = expression.strip_prefix("sum(count_over_time(") {
+        let name = of_metric.split('{').next();
+        let of_metric = series.iter().filter(|(labels, _)| labels.metric_name() == name);
+        return vector(of_metric.map(|(_, samples)| samples.len()).sum());
     }
     // name{satellite="…"}[…] or name[…]
     let name = expression.split(['{', '[']).next().unwrap_or_default();
