@@ -182,13 +182,17 @@ pub fn equal(a: &FloatHistogram, b: &FloatHistogram) -> bool {
         let bits = |(index, count): (i32, f64)| (index, same_bits(count));
         x.map(bits).eq(y.map(bits))
     };
+    let same_bounds = || {
+        let bits = |bounds: &[f64]| bounds.iter().map(|b| same_bits(*b)).collect::<Vec<_>>();
+        bits(&a.custom_values) == bits(&b.custom_values)
+    };
     a.schema == b.schema
         && same_bits(a.count) == same_bits(b.count)
         && same_bits(a.sum) == same_bits(b.sum)
         && (is_custom(a)
-            || (a.zero_threshold == b.zero_threshold
+            || (same_bits(a.zero_threshold) == same_bits(b.zero_threshold)
                 && same_bits(a.zero_count) == same_bits(b.zero_count)))
-        && (!is_custom(a) || a.custom_values == b.custom_values)
+        && (!is_custom(a) || same_bounds())
         && side((&a.positive_spans, &a.positive_buckets), (&b.positive_spans, &b.positive_buckets))
         && side((&a.negative_spans, &a.negative_buckets), (&b.negative_spans, &b.negative_buckets))
 }

@@ -53,4 +53,6 @@ pub const fn is_custom(histogram: &FloatHistogram) -> bool {
 }
 
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 pub(crate) mod samples;
