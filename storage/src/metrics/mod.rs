@@ -2,4 +2,5 @@
 
 pub mod block;
 pub mod codec;
+pub(crate) mod head;
 pub mod samples;

@@ -1,0 +1,506 @@
+//! Chunks: the open, encoded runs of samples of the head. In memory only, so the encoding is free
+//! to change.
+//!
+//! A sample is one control byte and whole bytes after it. The upper half of the control byte says
+//! how the interval since the sample before differs from the interval before that, the lower half
+//! how the value differs from the value before:
+//!
+//! | upper half | interval | lower half | value |
+//! |---|---|---|---|
+//! | 0 | the same | 0 | the same bits |
+//! | 1–5, 6–10 | −5 … −1, 1 … 5 ms longer | 1 | the staleness marker |
+//! | 11–14 | longer by an integer of 1, 2, 4, 8 bytes | 2–7 | decimal, changed by an integer of 1, 2, 3, 4, 6, 8 bytes |
+//! | 15 | a run: the next byte says how many samples repeat interval and value | 8 | decimal of another exponent: exponent, change as varint |
+//! | | | 9 | XOR: a byte of leading and counted bytes, the counted bytes |
+//! | | | 10–15 | XOR: the lowest 3 … 8 bytes |
+//!
+//! A decimal is an integer over a power of ten; the integer of the value before is computed from
+//! that value, which gives the same on both sides whatever it was.
+
+use ephemeris_model::STALE_NAN_BITS;
+
+use super::arena::{Arena, LINK_BYTES, segment_bytes};
+use crate::encoding::{Input, put_zigzag};
+use crate::metrics::samples::SeriesSamples;
+
+/// Powers of ten up to the largest exponent of a decimal.
+const POWERS: [f64; 13] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12];
+/// In place of an exponent: values are no decimals, do not try.
+const NO_DECIMAL: u8 = u8::MAX;
+/// So many values that are no decimals, and none is tried any more.
+const MISSES_MAX: u8 = 8;
+/// Except for one sample in so many.
+const RETRY_EVERY: u32 = 64;
+/// Largest control and value bytes of a sample: control, 8 of time, 11 of value.
+const ITEM_BYTES_MAX: usize = 24;
+
+const RUN: u8 = 15;
+const VALUE_SAME: u8 = 0;
+const VALUE_STALE: u8 = 1;
+const VALUE_RESCALED: u8 = 8;
+const VALUE_XOR: u8 = 9;
+
+/// What the last item of a chunk was, for repeats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Last {
+    #[default]
+    Other,
+    /// A sample with the interval and value before it.
+    Repeat,
+    /// A run; its count is the last byte of the chunk.
+    Run,
+    /// A staleness marker.
+    Stale,
+}
+
+/// Where a chunk lies and what its next sample is encoded against.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chunk {
+    last_time: i64,
+    /// Bits of the last value that was no staleness marker.
+    last_bits: u64,
+    interval: i32,
+    count: u32,
+    first: u32,
+    segment: u32,
+    /// Bytes used of the current segment.
+    position: u8,
+    /// Place of the current segment in the chain; stays at the last size.
+    ordinal: u8,
+    exponent: u8,
+    misses: u8,
+    last: Last,
+}
+
+/// Whether a sample can be appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It can.
+    Next,
+    /// It is the last sample again.
+    Same,
+    /// It is out of order, or too far from the last sample.
+    Late,
+}
+
+impl Chunk {
+    /// Number of samples.
+    pub(super) const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Time of the last sample, if there is one.
+    pub(super) fn last_time(&self) -> Option<i64> {
+        (self.count > 0).then_some(self.last_time)
+    }
+
+    /// Whether the sample can be appended.
+    pub(super) fn fit(&self, time: i64, bits: u64) -> Fit {
+        if self.count == 0 {
+            return Fit::Next;
+        }
+        match time.checked_sub(self.last_time) {
+            Some(0) if bits == self.last_sample_bits() => Fit::Same,
+            Some(interval) if interval > 0 && i32::try_from(interval).is_ok() => Fit::Next,
+            _ => Fit::Late,
+        }
+    }
+
+    const fn last_sample_bits(&self) -> u64 {
+        match self.last {
+            Last::Stale => STALE_NAN_BITS,
+            _ => self.last_bits,
+        }
+    }
+
+    /// Appends a sample that fits.
+    pub(super) fn push(&mut self, arena: &mut Arena, time: i64, bits: u64) {
+        let interval = time.wrapping_sub(self.last_time);
+        let change = interval.wrapping_sub(i64::from(self.interval));
+        let first = self.count == 0;
+        self.count += 1;
+        self.last_time = time;
+        if change == 0 && bits == self.last_bits && !first && self.last != Last::Stale {
+            return self.push_repeat(arena);
+        }
+        self.interval = if first { 0 } else { i32::try_from(interval).unwrap_or(0) };
+        let mut item = Item::default();
+        let upper = item.put_interval_change(change);
+        let lower = self.put_value(&mut item, bits);
+        item.bytes[0] = upper << 4 | lower;
+        self.append(arena, item.filled());
+        self.last = if lower == VALUE_STALE { Last::Stale } else { Last::Other };
+    }
+
+    fn push_repeat(&mut self, arena: &mut Arena) {
+        match self.last {
+            Last::Run => {
+                let segment = arena.segment_mut(self.segment, self.ordinal);
+                let run = &mut segment[usize::from(self.position) - 1];
+                match run.checked_add(1) {
+                    Some(longer) => *run = longer,
+                    None => self.append(arena, &[RUN << 4, 1]),
+                }
+            }
+            Last::Repeat => {
+                self.append(arena, &[RUN << 4, 1]);
+                self.last = Last::Run;
+            }
+            Last::Other | Last::Stale => {
+                self.append(arena, &[0]);
+                self.last = Last::Repeat;
+            }
+        }
+    }
+
+    /// Encodes the value against the one before; answers the lower half of the control byte.
+    fn put_value(&mut self, item: &mut Item, bits: u64) -> u8 {
+        if bits == self.last_bits {
+            return VALUE_SAME;
+        }
+        if bits == STALE_NAN_BITS {
+            return VALUE_STALE;
+        }
+        let before = std::mem::replace(&mut self.last_bits, bits);
+        if self.exponent != NO_DECIMAL {
+            if let Some(n) = to_decimal(bits, self.exponent) {
+                return item.put_change(n.wrapping_sub(scaled(before, self.exponent)));
+            }
+        }
+        if self.exponent == NO_DECIMAL && !self.count.is_multiple_of(RETRY_EVERY) {
+            return item.put_xor(bits ^ before);
+        }
+        let found = (0..13u8).find_map(|exponent| Some((exponent, to_decimal(bits, exponent)?)));
+        if let Some((exponent, n)) = found {
+            self.exponent = exponent;
+            self.misses /= 2;
+            item.put(&[exponent]);
+            let mut change = Vec::with_capacity(10);
+            put_zigzag(&mut change, n.wrapping_sub(scaled(before, exponent)));
+            item.put(&change);
+            return VALUE_RESCALED;
+        }
+        self.misses = self.misses.saturating_add(1);
+        if self.misses >= MISSES_MAX {
+            self.exponent = NO_DECIMAL;
+        }
+        item.put_xor(bits ^ before)
+    }
+
+    fn append(&mut self, arena: &mut Arena, mut bytes: &[u8]) {
+        if self.position == 0 {
+            self.first = arena.allocate(0);
+            self.segment = self.first;
+            self.position = u8::try_from(LINK_BYTES).unwrap_or(0);
+        }
+        while !bytes.is_empty() {
+            let position = usize::from(self.position);
+            let room = segment_bytes(self.ordinal) - position;
+            if room == 0 {
+                let ordinal = (self.ordinal + 1).min(3);
+                let next = arena.allocate(ordinal);
+                let full = arena.segment_mut(self.segment, self.ordinal);
+                full[..LINK_BYTES].copy_from_slice(&next.to_le_bytes());
+                (self.segment, self.ordinal) = (next, ordinal);
+                self.position = u8::try_from(LINK_BYTES).unwrap_or(0);
+                continue;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            let segment = arena.segment_mut(self.segment, self.ordinal);
+            segment[position..position + now.len()].copy_from_slice(now);
+            // A segment has at most 128 bytes.
+            self.position = u8::try_from(position + now.len()).unwrap_or(u8::MAX);
+            bytes = later;
+        }
+    }
+
+    /// All bytes of the chunk, joined in `bytes`.
+    fn gather(&self, arena: &Arena, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        if self.count == 0 {
+            return;
+        }
+        let (mut number, mut ordinal) = (self.first, 0);
+        while number != self.segment {
+            let segment = arena.segment(number, ordinal);
+            let (link, data) = segment.split_at(LINK_BYTES);
+            bytes.extend_from_slice(data);
+            number = u32::from_le_bytes([link[0], link[1], link[2], link[3]]);
+            ordinal = (ordinal + 1).min(3);
+        }
+        let last = arena.segment(number, ordinal);
+        bytes.extend_from_slice(&last[LINK_BYTES..usize::from(self.position)]);
+    }
+
+    /// Appends all samples to `out`; `scratch` is for bytes.
+    pub(super) fn read(&self, arena: &Arena, scratch: &mut Vec<u8>, out: &mut SeriesSamples) {
+        self.gather(arena, scratch);
+        out.timestamps.reserve(self.count as usize);
+        out.values.reserve(self.count as usize);
+        let decoded = decode(scratch, self.count, out);
+        debug_assert!(decoded.is_some(), "a chunk decodes to what was pushed");
+    }
+}
+
+/// One encoded sample.
+#[derive(Default)]
+struct Item {
+    bytes: [u8; ITEM_BYTES_MAX],
+    /// Bytes after the control byte.
+    length: usize,
+}
+
+impl Item {
+    fn filled(&self) -> &[u8] {
+        &self.bytes[..=self.length]
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        let start = self.length + 1;
+        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    fn put_interval_change(&mut self, change: i64) -> u8 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "−5 to 5")]
+        match change {
+            0 => 0,
+            -5..=-1 => (change + 6) as u8,
+            1..=5 => (change + 5) as u8,
+            _ => {
+                let (form, length) = match change {
+                    _ if i8::try_from(change).is_ok() => (11, 1),
+                    _ if i16::try_from(change).is_ok() => (12, 2),
+                    _ if i32::try_from(change).is_ok() => (13, 4),
+                    _ => (14, 8),
+                };
+                self.put(&change.to_le_bytes()[..length]);
+                form
+            }
+        }
+    }
+
+    fn put_change(&mut self, change: i64) -> u8 {
+        let bits = 65 - (if change < 0 { !change } else { change }).leading_zeros();
+        let (form, length) = match bits {
+            0..=8 => (2, 1),
+            9..=16 => (3, 2),
+            17..=24 => (4, 3),
+            25..=32 => (5, 4),
+            33..=48 => (6, 6),
+            _ => (7, 8),
+        };
+        self.put(&change.to_le_bytes()[..length]);
+        form
+    }
+
+    fn put_xor(&mut self, xor: u64) -> u8 {
+        let leading = (xor.leading_zeros() / 8) as usize;
+        let trailing = (xor.trailing_zeros() / 8) as usize;
+        if leading > 5 || trailing >= 2 {
+            let counted = 8 - leading - trailing;
+            // Both are at most 8.
+            self.put(&[u8::try_from(leading << 4 | counted).unwrap_or(0)]);
+            self.put(&xor.to_le_bytes()[trailing..trailing + counted]);
+            return VALUE_XOR;
+        }
+        let length = 8 - leading;
+        self.put(&xor.to_le_bytes()[..length]);
+        u8::try_from(length + 7).unwrap_or(15)
+    }
+}
+
+/// The integer nearest to the value times a power of ten, or anything at all where there is none:
+/// whoever wants to know checks the way back.
+#[inline]
+fn scaled(bits: u64, exponent: u8) -> i64 {
+    /// Added to a number below 2^51 it leaves the rounded integer in the low bits.
+    const MAGIC: f64 = 6_755_399_441_055_744.0;
+    let value = f64::from_bits(bits);
+    if exponent == 0 {
+        #[expect(clippy::cast_possible_truncation, reason = "the way back is checked")]
+        return value as i64;
+    }
+    let shifted = value * POWERS[usize::from(exponent).min(12)] + MAGIC;
+    shifted.to_bits().cast_signed().wrapping_sub(MAGIC.to_bits().cast_signed())
+}
+
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "the way back is checked")]
+fn from_decimal(n: i64, exponent: u8) -> u64 {
+    match exponent {
+        0 => (n as f64).to_bits(),
+        _ => (n as f64 / POWERS[usize::from(exponent).min(12)]).to_bits(),
+    }
+}
+
+/// The value as an integer over a power of ten, if it is one to the bit.
+#[inline]
+fn to_decimal(bits: u64, exponent: u8) -> Option<i64> {
+    let n = scaled(bits, exponent);
+    (from_decimal(n, exponent) == bits).then_some(n)
+}
+
+/// Decodes `count` samples; `None` if the bytes do not hold them.
+fn decode(bytes: &[u8], count: u32, out: &mut SeriesSamples) -> Option<()> {
+    let mut input = Input::new(bytes);
+    let (mut time, mut interval, mut bits, mut exponent) = (0i64, 0i64, 0u64, 0u8);
+    let mut left = count;
+    let mut first = true;
+    while left > 0 {
+        let control = input.u8().ok()?;
+        if control >> 4 == RUN {
+            for _ in 0..input.u8().ok()? {
+                time = time.wrapping_add(interval);
+                out.push(time, f64::from_bits(bits));
+                left = left.checked_sub(1)?;
+            }
+            continue;
+        }
+        interval = interval.wrapping_add(interval_change(&mut input, control >> 4)?);
+        time = time.wrapping_add(interval);
+        if std::mem::take(&mut first) {
+            interval = 0;
+        }
+        let stale = control & 15 == VALUE_STALE;
+        if !stale {
+            bits = value(&mut input, control & 15, bits, &mut exponent)?;
+        }
+        out.push(time, f64::from_bits(if stale { STALE_NAN_BITS } else { bits }));
+        left -= 1;
+    }
+    Some(())
+}
+
+#[inline]
+fn interval_change(input: &mut Input<'_>, form: u8) -> Option<i64> {
+    Some(match form {
+        0 => 0,
+        1..=5 => i64::from(form) - 6,
+        6..=10 => i64::from(form) - 5,
+        11 => signed(input, 1)?,
+        12 => signed(input, 2)?,
+        13 => signed(input, 4)?,
+        _ => signed(input, 8)?,
+    })
+}
+
+#[inline]
+fn value(input: &mut Input<'_>, form: u8, before: u64, exponent: &mut u8) -> Option<u64> {
+    let change = match form {
+        VALUE_SAME => return Some(before),
+        2..=5 => signed(input, usize::from(form) - 1)?,
+        6 => signed(input, 6)?,
+        7 => signed(input, 8)?,
+        VALUE_RESCALED => {
+            *exponent = input.u8().ok()?;
+            input.zigzag().ok()?
+        }
+        VALUE_XOR => {
+            let shape = input.u8().ok()?;
+            let (leading, counted) = (u32::from(shape >> 4), u32::from(shape & 15));
+            let xor = unsigned(input, counted as usize)?;
+            return Some(before ^ xor << (8 * 8u32.checked_sub(leading + counted)?) % 64);
+        }
+        _ => return Some(before ^ unsigned(input, usize::from(form) - 7)?),
+    };
+    Some(from_decimal(scaled(before, *exponent).wrapping_add(change), *exponent))
+}
+
+#[inline]
+fn unsigned(input: &mut Input<'_>, length: usize) -> Option<u64> {
+    let mut bytes = [0; 8];
+    bytes.get_mut(..length)?.copy_from_slice(input.take(length).ok()?);
+    Some(u64::from_le_bytes(bytes))
+}
+
+#[inline]
+fn signed(input: &mut Input<'_>, length: usize) -> Option<i64> {
+    let empty = 64 - 8 * u32::try_from(length).ok()?;
+    Some((unsigned(input, length)? << empty).cast_signed() >> empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pushes all, reads all back, compares bit for bit.
+    fn check(samples: &[(i64, u64)]) -> usize {
+        let (mut chunk, mut arena) = (Chunk::default(), Arena::default());
+        for &(time, bits) in samples {
+            assert_eq!(chunk.fit(time, bits), Fit::Next);
+            chunk.push(&mut arena, time, bits);
+            assert_eq!(chunk.fit(time, bits), Fit::Same);
+            assert_eq!(chunk.fit(time, bits ^ 1), Fit::Late);
+        }
+        let (mut scratch, mut out) = (Vec::new(), SeriesSamples::default());
+        chunk.read(&arena, &mut scratch, &mut out);
+        let back: Vec<_> =
+            out.timestamps.iter().zip(&out.values).map(|(&t, v)| (t, v.to_bits())).collect();
+        assert_eq!(back, samples);
+        scratch.len()
+    }
+
+    fn at_interval(values: impl IntoIterator<Item = f64>) -> Vec<(i64, u64)> {
+        let times = (0i64..).map(|i| 1_700_000_000_000 + 15_000 * i);
+        times.zip(values).map(|(t, v)| (t, v.to_bits())).collect()
+    }
+
+    #[test]
+    fn common_shapes_take_few_bytes() {
+        let n = 240u32;
+        assert!(check(&at_interval((0..n).map(|_| 1.0))) < 30);
+        assert!(check(&at_interval((0..n).map(|i| f64::from(i * 37)))) < 520);
+        assert!(check(&at_interval((0..n).map(|i| f64::from(i * i % 977) / 100.0))) < 800);
+        assert!(check(&at_interval((0..n).map(|i| f64::from(i).sqrt()))) < 2100);
+    }
+
+    #[test]
+    fn markers_zeros_and_infinities_keep_their_bits() {
+        let odd = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324, f64::MAX, 1e18];
+        let stale = f64::from_bits(STALE_NAN_BITS);
+        let values = odd.iter().flat_map(|&v| [v, v, stale, stale, v, v, v, v, 1.5]);
+        check(&at_interval(values));
+        check(&at_interval(std::iter::repeat_n(stale, 9)));
+    }
+
+    #[test]
+    fn long_runs_go_on_after_the_counter_is_full() {
+        check(&at_interval(std::iter::repeat_n(7.0, 1000)));
+    }
+
+    fn value() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            any::<u64>(),
+            any::<f64>().prop_map(f64::to_bits),
+            (-1000i64..1000, 0u8..13).prop_map(|(n, e)| from_decimal(n, e)),
+            any::<i64>().prop_map(|n| from_decimal(n, 0)),
+            Just(STALE_NAN_BITS),
+            proptest::sample::select(vec![0u64, 1.0f64.to_bits(), (-0.0f64).to_bits()]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_samples_come_back(
+            start in any::<i64>(),
+            steps in proptest::collection::vec(
+                (prop_oneof![Just(15_000i64), 14_995i64..15_006, 1..i64::from(i32::MAX)], value()),
+                0..200,
+            ),
+        ) {
+            let mut time = start >> 2;
+            let samples: Vec<_> = steps
+                .into_iter()
+                .map(|(step, bits)| {
+                    time += step;
+                    (time, bits)
+                })
+                .collect();
+            check(&samples);
+        }
+    }
+}

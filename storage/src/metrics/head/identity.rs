@@ -1,0 +1,341 @@
+//! Who the series are: from raw label bytes to ids, and from ids to labels.
+//!
+//! Identities outlive generations of chunks, so that a series is resolved by one lookup for as long
+//! as it is written. They are swept all at once: a new generation starts with empty identities when
+//! most series of the old ones have fallen silent, and those that still live come again.
+//!
+//! Ids are given in order of arrival and never change meaning. The label bytes of a request are
+//! hashed as they came, with a secret of the process, the tenant and the encoding; two series are
+//! taken for one only if all 128 bits agree. Only a hash that is not known costs a look at labels.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use ephemeris_model::{BodyKind, Labels, Matcher, RejectReason};
+use hashbrown::{HashMap, HashTable};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_128_with_secret;
+
+use super::tenant::{Known, LabelsAt, TenantIndex};
+use crate::series::TenantId;
+
+/// Ids that lie together: they share a lock and an allocation.
+pub(crate) const EXTENT_SERIES: u32 = 4096;
+/// Extents of one set of identities, and with it series, at most.
+pub(crate) const EXTENTS_MAX: usize = 8192;
+/// Tables the series are spread over, so that none takes long to grow.
+const SHARDS: usize = 64;
+const SECRET_BYTES: usize = 192;
+/// Senders whose order of labels is not the first one seen; more are looked up by label each time.
+const ALIASES_PER_SHARD_MAX: usize = 1 << 16;
+
+/// A series by its hash: 32 bits of it and the id.
+#[derive(Clone, Copy)]
+struct Slot {
+    tag: u32,
+    id: u32,
+}
+
+#[derive(Default)]
+struct Shard {
+    slots: HashTable<Slot>,
+    /// Hashes of label bytes that differ from the first ones of their series.
+    aliases: HashMap<u128, u32>,
+}
+
+/// What is known of each series of an extent. Written once, before its id is given out.
+struct Records {
+    /// Upper and lower half of the hash of the label bytes.
+    hashes: Vec<[AtomicU64; 2]>,
+    tenants: Vec<AtomicU32>,
+    labels: Vec<AtomicU32>,
+}
+
+impl Records {
+    fn new() -> Self {
+        let count = EXTENT_SERIES as usize;
+        Self {
+            hashes: std::iter::repeat_with(Default::default).take(count).collect(),
+            tenants: std::iter::repeat_with(AtomicU32::default).take(count).collect(),
+            labels: std::iter::repeat_with(AtomicU32::default).take(count).collect(),
+        }
+    }
+}
+
+/// Secret of the process, tenant and encoding: what label bytes are hashed with.
+#[derive(Clone, Copy)]
+pub(crate) struct Domain(u128);
+
+/// Who the series are.
+pub(crate) struct Identity {
+    secret: [u8; SECRET_BYTES],
+    seed: u64,
+    shards: Vec<Mutex<Shard>>,
+    records: Vec<OnceLock<Box<Records>>>,
+    tenants: RwLock<HashMap<TenantId, Arc<RwLock<TenantIndex>>>>,
+    next: AtomicU32,
+}
+
+impl Identity {
+    pub(crate) fn new() -> Self {
+        let random = RandomState::new();
+        let mut secret = [0; SECRET_BYTES];
+        for (i, part) in secret.chunks_exact_mut(8).enumerate() {
+            part.copy_from_slice(&random.hash_one(i).to_le_bytes());
+        }
+        Self {
+            secret,
+            seed: random.hash_one("dictionaries"),
+            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
+            records: std::iter::repeat_with(OnceLock::new).take(EXTENTS_MAX).collect(),
+            tenants: RwLock::default(),
+            next: AtomicU32::new(0),
+        }
+    }
+
+    /// What label bytes of this tenant in bodies of this kind are hashed with.
+    pub(crate) fn domain(&self, tenant: TenantId, kind: BodyKind) -> Domain {
+        let encoding = match kind {
+            BodyKind::RemoteWrite1 | BodyKind::RemoteWrite1Plain => 1,
+            BodyKind::RemoteWrite2 => 2,
+        };
+        let [a, b, c, d] = tenant.0.to_le_bytes();
+        Domain(xxh3_128_with_secret(&[encoding, a, b, c, d], &self.secret))
+    }
+
+    /// The hash of a series' label bytes.
+    #[inline]
+    pub(crate) fn hash(&self, domain: Domain, labels: &[u8]) -> u128 {
+        xxh3_128_with_secret(labels, &self.secret) ^ domain.0
+    }
+
+    /// The series with this hash. `guess` is tried first: series come in the same order again.
+    #[inline]
+    pub(crate) fn lookup(&self, hash: u128, guess: u32) -> Option<u32> {
+        if self.hash_of(guess) == Some(hash) {
+            return Some(guess);
+        }
+        let (shard, tag, place) = split(hash);
+        let shard = self.shards[shard].lock();
+        let same = |slot: &Slot| slot.tag == tag && self.hash_of(slot.id) == Some(hash);
+        match shard.slots.find(place, same) {
+            Some(slot) => Some(slot.id),
+            None => shard.aliases.get(&hash).copied(),
+        }
+    }
+
+    fn records(&self, id: u32) -> Option<(&Records, usize)> {
+        let records = self.records.get((id / EXTENT_SERIES) as usize)?.get()?;
+        Some((records, (id % EXTENT_SERIES) as usize))
+    }
+
+    fn hash_of(&self, id: u32) -> Option<u128> {
+        let (records, at) = self.records(id)?;
+        let [high, low] = &records.hashes[at];
+        // Written last, so with it all else of the record is there.
+        let low = low.load(Ordering::Acquire);
+        Some(u128::from(high.load(Ordering::Relaxed)) << 64 | u128::from(low))
+    }
+
+    fn labels_at(&self, id: u32) -> Option<LabelsAt> {
+        let (records, at) = self.records(id)?;
+        Some(LabelsAt(records.labels[at].load(Ordering::Relaxed)))
+    }
+
+    /// The tenant a series belongs to.
+    pub(crate) fn tenant_of(&self, id: u32) -> Option<TenantId> {
+        let (records, at) = self.records(id)?;
+        Some(TenantId(records.tenants[at].load(Ordering::Relaxed)))
+    }
+
+    /// The series with these labels, sorted by name, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If the tenant has `series_max` series, or there is no room for more.
+    pub(crate) fn find_or_create(
+        &self,
+        tenant: TenantId,
+        hash: u128,
+        labels: &[(&str, &str)],
+        series_max: u64,
+    ) -> Result<Found, (RejectReason, String)> {
+        let index = self.index_or_create(tenant);
+        let mut index = index.write();
+        if let Known::Series(id) = index.find(labels) {
+            if self.hash_of(id) != Some(hash) {
+                self.add_alias(hash, id);
+            }
+            return Ok(Found { id, created: false });
+        }
+        let refuse = |text| Err((RejectReason::SeriesLimit, text));
+        let count = index.len();
+        if count as u64 >= series_max {
+            return refuse(format!(
+                "tenant has {count} active series; limit is {series_max} \
+                 (limits.active_series_max)"
+            ));
+        }
+        let next =
+            |id: u32| ((id as usize) < EXTENTS_MAX * EXTENT_SERIES as usize).then_some(id + 1);
+        let Ok(id) = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) else {
+            let all = EXTENTS_MAX * EXTENT_SERIES as usize;
+            return refuse(format!("there are {all} active series, the most the store can hold"));
+        };
+        let Some(at) = index.insert(id, labels) else {
+            return refuse("the labels of the tenant's series have no room left".to_owned());
+        };
+        self.publish(id, tenant, at, hash);
+        Ok(Found { id, created: true })
+    }
+
+    fn publish(&self, id: u32, tenant: TenantId, labels: LabelsAt, hash: u128) {
+        let extent =
+            self.records[(id / EXTENT_SERIES) as usize].get_or_init(|| Box::new(Records::new()));
+        let at = (id % EXTENT_SERIES) as usize;
+        extent.tenants[at].store(tenant.0, Ordering::Relaxed);
+        extent.labels[at].store(labels.0, Ordering::Relaxed);
+        let [high, low] = &extent.hashes[at];
+        high.store(high_half(hash), Ordering::Relaxed);
+        low.store(low_half(hash), Ordering::Release);
+        let (shard, tag, place) = split(hash);
+        let rehash = |slot: &Slot| self.hash_of(slot.id).map_or(0, |hash| split(hash).2);
+        self.shards[shard].lock().slots.insert_unique(place, Slot { tag, id }, rehash);
+    }
+
+    fn add_alias(&self, hash: u128, id: u32) {
+        let mut shard = self.shards[split(hash).0].lock();
+        if shard.aliases.len() < ALIASES_PER_SHARD_MAX {
+            shard.aliases.insert(hash, id);
+        }
+    }
+
+    fn index_or_create(&self, tenant: TenantId) -> Arc<RwLock<TenantIndex>> {
+        if let Some(index) = self.index(tenant) {
+            return index;
+        }
+        let seed = self.seed ^ u64::from(tenant.0);
+        let new = || Arc::new(RwLock::new(TenantIndex::new(seed)));
+        Arc::clone(self.tenants.write().entry(tenant).or_insert_with(new))
+    }
+
+    fn index(&self, tenant: TenantId) -> Option<Arc<RwLock<TenantIndex>>> {
+        self.tenants.read().get(&tenant).cloned()
+    }
+
+    /// Number of series ever made.
+    pub(crate) fn series_count(&self) -> u32 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Series of the tenant that has most of them.
+    pub(crate) fn series_of_largest_tenant(&self) -> u64 {
+        let indexes: Vec<_> = self.tenants.read().values().cloned().collect();
+        indexes.iter().map(|index| index.read().len() as u64).max().unwrap_or(0)
+    }
+
+    /// Bytes it takes in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        let indexes: Vec<_> = self.tenants.read().values().cloned().collect();
+        let of_shard = |shard: &Mutex<Shard>| {
+            let shard = shard.lock();
+            shard.slots.allocation_size() + shard.aliases.allocation_size()
+        };
+        let extents = self.records.iter().filter(|extent| extent.get().is_some()).count();
+        let bytes = indexes.iter().map(|index| index.read().bytes()).sum::<usize>()
+            + self.shards.iter().map(of_shard).sum::<usize>()
+            + extents * EXTENT_SERIES as usize * 24;
+        bytes as u64
+    }
+
+    /// The tenants with series, ascending.
+    pub(crate) fn tenants(&self) -> Vec<TenantId> {
+        let mut tenants: Vec<_> = self.tenants.read().keys().copied().collect();
+        tenants.sort_unstable();
+        tenants
+    }
+
+    /// Looks into the index of one tenant; `None` if it has no series.
+    pub(crate) fn with_tenant<T>(
+        &self,
+        tenant: TenantId,
+        look: impl FnOnce(&TenantView<'_>) -> T,
+    ) -> Option<T> {
+        let index = self.index(tenant)?;
+        let view = TenantView { identity: self, index: index.read() };
+        Some(look(&view))
+    }
+}
+
+/// The series a hash stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) id: u32,
+    /// Whether it was not there before.
+    pub(crate) created: bool,
+}
+
+/// The index of one tenant, held still.
+pub(crate) struct TenantView<'a> {
+    identity: &'a Identity,
+    index: RwLockReadGuard<'a, TenantIndex>,
+}
+
+impl TenantView<'_> {
+    /// The series that satisfy all matchers.
+    pub(crate) fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
+        self.index.select(matchers, |id| self.identity.labels_at(id))
+    }
+
+    /// All series.
+    pub(crate) fn all(&self) -> RoaringBitmap {
+        self.index.all()
+    }
+
+    /// Names and values of a series of this tenant, by name.
+    pub(crate) fn pairs(&self, id: u32) -> impl Iterator<Item = (&str, &str)> {
+        self.identity.labels_at(id).into_iter().flat_map(|at| self.index.labels(at))
+    }
+
+    /// The label set of a series of this tenant.
+    pub(crate) fn labels(&self, id: u32) -> Labels {
+        Labels::from_sorted(self.pairs(id))
+    }
+
+    /// The values of a label name, with the series of each.
+    pub(crate) fn series_by_value(
+        &self,
+        name: &str,
+    ) -> impl Iterator<Item = (&str, RoaringBitmap)> {
+        self.index.series_by_value(name)
+    }
+
+    /// Sorted label names of all series, or of `among`.
+    pub(crate) fn label_names(&self, among: Option<&RoaringBitmap>) -> Vec<String> {
+        let mut places = among.into_iter().flatten().filter_map(|id| self.identity.labels_at(id));
+        self.index.label_names(among.is_some().then_some(&mut places as _))
+    }
+
+    /// Sorted values of a label of all series, or of `among`.
+    pub(crate) fn label_values(&self, name: &str, among: Option<&RoaringBitmap>) -> Vec<String> {
+        let mut places = among.into_iter().flatten().filter_map(|id| self.identity.labels_at(id));
+        self.index.label_values(name, among.is_some().then_some(&mut places as _))
+    }
+}
+
+/// Shard, tag and place in the table.
+#[expect(clippy::cast_possible_truncation, reason = "parts of the hash are meant")]
+const fn split(hash: u128) -> (usize, u32, u64) {
+    ((hash as usize) % SHARDS, (hash >> 64) as u32, (hash >> 6) as u64)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "half of the hash is meant")]
+const fn high_half(hash: u128) -> u64 {
+    (hash >> 64) as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "half of the hash is meant")]
+const fn low_half(hash: u128) -> u64 {
+    hash as u64
+}

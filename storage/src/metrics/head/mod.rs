@@ -1,0 +1,21 @@
+//! The head: what was written and is not sealed yet, in memory.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`identity`] | who the series are: hashes of label bytes, ids, labels, posting lists |
+//! | [`generation`] | the samples written between two rotations |
+//!
+//! Identities live as long as series are active; generations of samples are freed whole.
+
+pub(crate) mod generation;
+pub(crate) mod identity;
+
+mod arena;
+mod chunk;
+mod dictionary;
+mod extent;
+mod postings;
+mod tenant;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Head against plain maps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ephemeris_model::{BodyKind, MatchOp, Matcher, TimestampMs};
+use proptest::prelude::*;
+
+use super::generation::Generation;
+use super::identity::{Found, Identity};
+use crate::metrics::samples::SeriesSamples;
+use crate::series::TenantId;
+
+const TENANT: TenantId = TenantId(3);
+
+fn create(identity: &Identity, raw: &[u8], labels: &[(&str, &str)]) -> Found {
+    let hash = identity.hash(identity.domain(TENANT, BodyKind::RemoteWrite1), raw);
+    identity.find_or_create(TENANT, hash, labels, 1_000_000).expect("there is room")
+}
+
+fn find(identity: &Identity, raw: &[u8], guess: u32) -> Option<u32> {
+    identity.lookup(identity.hash(identity.domain(TENANT, BodyKind::RemoteWrite1), raw), guess)
+}
+
+#[test]
+fn another_order_of_labels_is_the_same_series() {
+    let identity = Identity::new();
+    let labels = [("__name__", "up"), ("job", "a")];
+    assert_eq!(create(&identity, b"one", &labels), Found { id: 0, created: true });
+    assert_eq!(find(&identity, b"two", 0), None);
+    assert_eq!(create(&identity, b"two", &labels), Found { id: 0, created: false });
+    assert_eq!(find(&identity, b"two", 9), Some(0));
+    assert_eq!(find(&identity, b"one", 0), Some(0));
+    let other = identity.domain(TenantId(4), BodyKind::RemoteWrite1);
+    assert_eq!(identity.lookup(identity.hash(other, b"one"), 0), None);
+}
+
+#[test]
+fn the_limit_refuses_only_what_is_new() {
+    let identity = Identity::new();
+    create(&identity, b"one", &[("__name__", "a")]);
+    let refused = identity.find_or_create(TENANT, 9, &[("__name__", "b")], 1);
+    assert!(refused.expect_err("the limit is reached").1.contains("limits.active_series_max"));
+    let known = identity.find_or_create(TENANT, 9, &[("__name__", "a")], 1);
+    assert_eq!(known, Ok(Found { id: 0, created: false }));
+}
+
+#[test]
+fn many_series_keep_their_labels() {
+    let identity = Identity::new();
+    for n in 0..20_000u32 {
+        let value = n.to_string();
+        let labels =
+            [("__name__", "m"), ("half", if n % 2 == 0 { "a" } else { "b" }), ("n", &value)];
+        assert_eq!(create(&identity, value.as_bytes(), &labels).id, n);
+    }
+    identity
+        .with_tenant(TENANT, |view| {
+            let half = view.select(&[Matcher::equal("half", "b"), Matcher::equal("__name__", "m")]);
+            assert_eq!(half.len(), 10_000);
+            assert_eq!(view.labels(19_999).get("n"), Some("19999"));
+            assert_eq!(view.label_values("n", Some(&half)).len(), 10_000);
+        })
+        .expect("the tenant has series");
+    assert_eq!(find(&identity, b"77", 77), Some(77));
+    assert_eq!(find(&identity, b"77", 5), Some(77));
+}
+
+fn label_sets() -> impl Strategy<Value = Vec<Vec<(&'static str, &'static str)>>> {
+    let names = ["__name__", "a", "b"];
+    let value = proptest::sample::select(vec!["", "x", "y", "xy", "z"]);
+    let set = proptest::collection::vec(value, names.len()).prop_map(move |values| {
+        names.into_iter().zip(values).filter(|(_, value)| !value.is_empty()).collect()
+    });
+    proptest::collection::vec(set, 0..30)
+}
+
+fn matchers() -> impl Strategy<Value = Vec<Matcher>> {
+    let op = proptest::sample::select(vec![
+        MatchOp::Equal,
+        MatchOp::NotEqual,
+        MatchOp::Regex,
+        MatchOp::NotRegex,
+    ]);
+    let name = proptest::sample::select(vec!["__name__", "a", "b", "c"]);
+    let value = proptest::sample::select(vec!["", "x", "x.*", "y|z", ".+", ".*"]);
+    let one = (op, name, value)
+        .prop_map(|(op, name, value)| Matcher::new(op, name, value).expect("the pattern is valid"));
+    proptest::collection::vec(one, 0..4)
+}
+
+proptest! {
+    #[test]
+    fn select_finds_what_matchers_say(sets in label_sets(), matchers in matchers()) {
+        let identity = Identity::new();
+        let mut ids = BTreeMap::new();
+        for set in &sets {
+            let found = create(&identity, format!("{set:?}").as_bytes(), set);
+            prop_assert_eq!(*ids.entry(set.clone()).or_insert(found.id), found.id);
+        }
+        let matches = |set: &[(&str, &str)]| {
+            let value = |name: &str| set.iter().find(|(n, _)| *n == name).map_or("", |(_, v)| *v);
+            matchers.iter().all(|m| m.matches(value(&m.name)))
+        };
+        let wanted: Vec<u32> = {
+            let mut ids: Vec<_> =
+                ids.iter().filter(|(set, _)| matches(set)).map(|(_, &id)| id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let found = identity.with_tenant(TENANT, |view| view.select(&matchers));
+        prop_assert_eq!(found.unwrap_or_default().iter().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn a_generation_gives_back_what_it_got_in_any_order(
+        rows in proptest::collection::vec((0u32..4, 0i64..40, -3i32..3, 0i64..3), 0..120)
+    ) {
+        let generation = Generation::new(1, Arc::new(Identity::new()), TimestampMs(0));
+        let mut wanted: BTreeMap<u32, SeriesSamples> = BTreeMap::new();
+        for chunk in rows.chunks(7) {
+            let mut appender = generation.appender();
+            for &(series, time, value, start) in chunk {
+                // Ids of two extents.
+                let id = series * 3000;
+                let value = if value == -3 { ephemeris_model::stale_nan() } else { f64::from(value) };
+                appender.push(id, time, value, start);
+                let samples = wanted.entry(id).or_default();
+                samples.push(time, value);
+                samples.set_last_start(start);
+            }
+            appender.finish();
+        }
+        let (mut scratch, mut found) = (Vec::new(), SeriesSamples::default());
+        for (&id, samples) in &mut wanted {
+            samples.sort_and_dedup();
+            generation.read(id, &mut scratch, &mut found);
+            let rows = |s: &SeriesSamples| {
+                s.iter().map(|r| (r.timestamp, r.value.to_bits(), r.start)).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(rows(&found), rows(samples));
+        }
+        let filled: Vec<u32> = generation.all_filled().iter().collect();
+        prop_assert_eq!(filled, wanted.keys().copied().collect::<Vec<_>>());
+    }
+}
