@@ -7,6 +7,7 @@ mod config;
 pub mod encoding;
 pub mod envelope;
 pub mod error;
+mod faults;
 pub mod index;
 pub mod maintenance;
 pub mod metrics;
@@ -15,6 +16,7 @@ pub mod rocks;
 pub mod series;
 mod stats;
 mod store;
+mod wal;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Background, Durability, StoreConfig};
