@@ -8,6 +8,8 @@ use ephemeris_model::Limits;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 /// Bytes in a mebibyte.
 const MIB: u64 = 1 << 20;
+/// Bytes of chunks a series may fill before its generation ends, as far as memory allows.
+const CHUNK_BYTES_PER_SERIES: u64 = 120;
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,5 +78,12 @@ impl StoreConfig {
             head_age_ms_max: 2 * HOUR_MS,
             background: Background::Thread,
         }
+    }
+
+    /// Bytes of chunks a generation ends at, with this many series in the head: each needs room for
+    /// a few dozen samples, or blocks get many and small.
+    pub(crate) fn chunk_bytes_max(&self, series: u64) -> u64 {
+        let for_series = series.saturating_mul(CHUNK_BYTES_PER_SERIES);
+        self.head_chunk_bytes_max.max(for_series.min(self.memory_budget_bytes / 8))
     }
 }

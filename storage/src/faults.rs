@@ -4,7 +4,6 @@ use crate::error::Result;
 
 /// A place that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "only tests look at them"))]
 pub(crate) enum Place {
     /// Before a write to the WAL.
     WalWrite,

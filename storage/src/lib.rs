@@ -4,6 +4,7 @@ mod cache;
 pub mod catalog;
 mod clock;
 mod config;
+mod damage;
 pub mod encoding;
 pub mod envelope;
 pub mod error;
@@ -11,15 +12,23 @@ mod faults;
 pub mod index;
 pub mod maintenance;
 pub mod metrics;
-mod plain;
+mod open;
+mod reader;
 pub mod rocks;
 pub mod series;
+mod snapshot;
 mod stats;
 mod store;
+mod version;
 mod wal;
+mod write;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Background, Durability, StoreConfig};
 pub use error::{Error, ErrorKind, Result};
+pub use reader::Reader;
 pub use stats::StoreStats;
-pub use store::{Reader, Store};
+pub use store::Store;
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,26 @@ pub fn encode_labels(labels: &[(&str, &str)]) -> Vec<u8> {
     out
 }
 
+/// Appends bytes that sort, compared as bytes, as [`series_order`] sorts the label sets. Sorting
+/// many series by them is several times faster.
+pub fn order_key(labels: &[(&str, &str)], out: &mut Vec<u8>) {
+    let mut put = |text: &str| {
+        for &byte in text.as_bytes() {
+            out.push(byte);
+            if byte == 0 {
+                out.push(2);
+            }
+        }
+        // Ends a text so that it sorts before all it is the beginning of.
+        out.extend_from_slice(&[0, 1]);
+    };
+    leading_values(labels).into_iter().for_each(&mut put);
+    for (name, value) in others(labels) {
+        put(name);
+        put(value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -89,7 +109,38 @@ mod tests {
         })
     }
 
+    fn odd_label_set() -> impl Strategy<Value = Vec<(String, String)>> {
+        let name = proptest::sample::select(vec!["__name__", "a", "a\0", "job", "j", "instance"]);
+        let value = proptest::collection::vec(
+            proptest::sample::select(vec!['\0', '\u{1}', '\u{2}', 'a']),
+            1..3,
+        );
+        proptest::collection::btree_map(name, value, 0..5).prop_map(|pairs| {
+            let text = |(n, v): (&str, Vec<char>)| (n.to_owned(), v.into_iter().collect());
+            pairs.into_iter().map(text).collect()
+        })
+    }
+
     proptest! {
+        #[test]
+        fn keys_sort_as_label_sets_do(
+            a in odd_label_set(), b in odd_label_set()
+        ) {
+            let key = |labels: &[(String, String)]| {
+                let pairs: Vec<_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+                let mut key = Vec::new();
+                order_key(&pairs, &mut key);
+                key
+            };
+            let pairs = |labels: &'_ [(String, String)]| -> Vec<(String, String)> { labels.to_vec() };
+            let (a, b) = (pairs(&a), pairs(&b));
+            let (pa, pb): (Vec<_>, Vec<_>) = (
+                a.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect(),
+                b.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect(),
+            );
+            prop_assert_eq!(key(&a).cmp(&key(&b)), series_order(&pa, &pb));
+        }
+
         #[test]
         fn it_is_a_total_order_that_equals_only_itself(
             a in label_set(), b in label_set(), c in label_set()

@@ -1,6 +1,12 @@
 //! What the store tells about itself: plain numbers. The doc comment of each is the help text of
 //! the metric made of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ephemeris_model::WriteOutcome;
+
+use crate::store::Inner;
+
 /// Numbers of a store at one moment. Totals count from the opening of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,4 +69,81 @@ pub struct StoreStats {
     pub compaction_ns_total: u64,
     /// Blocks deleted because all they hold is older than the retention.
     pub blocks_expired_total: u64,
+}
+
+/// Totals that grow while the store runs.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) samples: AtomicU64,
+    pub(crate) histograms: AtomicU64,
+    pub(crate) exemplars: AtomicU64,
+    pub(crate) late: AtomicU64,
+    pub(crate) series_created: AtomicU64,
+    pub(crate) writes_busy: AtomicU64,
+    pub(crate) wal_replayed: AtomicU64,
+    pub(crate) wal_damages: AtomicU64,
+    pub(crate) seals: AtomicU64,
+    pub(crate) seals_failed: AtomicU64,
+    pub(crate) seal_ns: AtomicU64,
+    pub(crate) compactions: AtomicU64,
+    pub(crate) compactions_failed: AtomicU64,
+    pub(crate) compaction_ns: AtomicU64,
+    pub(crate) blocks_expired: AtomicU64,
+}
+
+impl Counters {
+    /// Counts a request.
+    pub(crate) fn add_write(&self, outcome: &WriteOutcome, late: u64, series_created: u64) {
+        let add = |total: &AtomicU64, n: u64| {
+            if n > 0 {
+                total.fetch_add(n, Ordering::Relaxed);
+            }
+        };
+        add(&self.samples, outcome.samples_written);
+        add(&self.histograms, outcome.histograms_written);
+        add(&self.exemplars, outcome.exemplars_written);
+        add(&self.late, late);
+        add(&self.series_created, series_created);
+    }
+}
+
+impl Inner {
+    /// All numbers now.
+    pub(crate) fn stats(&self) -> StoreStats {
+        let version = self.version();
+        let get = |total: &AtomicU64| total.load(Ordering::Relaxed);
+        let blocks = || version.blocks.iter().map(|block| block.row());
+        let counters = &self.counters;
+        StoreStats {
+            head_series: u64::from(version.open.identity().series_count()),
+            head_identity_bytes: get(&self.identity_bytes),
+            head_chunk_bytes: version.generations().map(|g| g.chunk_bytes()).sum(),
+            head_late_bytes: version.generations().map(|g| g.late_bytes()).sum(),
+            head_samples: version.generations().map(|g| g.count_samples()).sum(),
+            head_generations: version.generations().count() as u64,
+            samples_written_total: get(&counters.samples),
+            histograms_written_total: get(&counters.histograms),
+            exemplars_written_total: get(&counters.exemplars),
+            samples_late_total: get(&counters.late),
+            series_created_total: get(&counters.series_created),
+            writes_busy_total: get(&counters.writes_busy),
+            wal_bytes: self.wal.bytes(),
+            wal_records_total: get(&self.wal.records),
+            wal_syncs_total: get(&self.wal.syncs),
+            wal_sync_ns_total: get(&self.wal.sync_ns),
+            wal_records_replayed: get(&counters.wal_replayed),
+            wal_damages: get(&counters.wal_damages),
+            wal_poisoned: u64::from(self.wal.is_poisoned()),
+            blocks: version.blocks.len() as u64,
+            block_bytes: blocks().map(|row| row.bytes).sum(),
+            block_samples: blocks().map(|row| row.sample_count).sum(),
+            seals_total: get(&counters.seals),
+            seals_failed_total: get(&counters.seals_failed),
+            seal_ns_total: get(&counters.seal_ns),
+            compactions_total: get(&counters.compactions),
+            compactions_failed_total: get(&counters.compactions_failed),
+            compaction_ns_total: get(&counters.compaction_ns),
+            blocks_expired_total: get(&counters.blocks_expired),
+        }
+    }
 }

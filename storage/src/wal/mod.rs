@@ -113,6 +113,8 @@ pub(crate) struct Wal {
     path: PathBuf,
     file: File,
     marker: u64,
+    /// Bytes of the file that are written.
+    length: AtomicU64,
     state: Mutex<State>,
     /// A batch was written, or failed.
     written: Condvar,
@@ -126,8 +128,6 @@ struct State {
     /// Another buffer, so that two take turns.
     spare: Vec<u8>,
     writing: bool,
-    /// Bytes of the file that are written.
-    length: u64,
 }
 
 /// Records that are written and synced together.
@@ -154,21 +154,17 @@ impl Wal {
         file.write_all_at(&Header { generation, marker }.encode(), 0).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         sync_dir(&context.dir)?;
-        let state = State {
-            buffer: Vec::new(),
-            batch: Arc::default(),
-            spare: Vec::new(),
-            writing: false,
-            length: HEADER_BYTES as u64,
-        };
+        let state =
+            State { buffer: Vec::new(), batch: Arc::default(), spare: Vec::new(), writing: false };
         let context = Arc::clone(context);
         let (state, written) = (Mutex::new(state), Condvar::new());
-        Ok(Self { context, path, file, marker, state, written })
+        let length = AtomicU64::new(HEADER_BYTES as u64);
+        Ok(Self { context, path, file, marker, length, state, written })
     }
 
     /// Bytes written.
     pub(crate) fn bytes(&self) -> u64 {
-        self.state.lock().length
+        self.length.load(Ordering::Relaxed)
     }
 
     /// Appends a record; when it returns, the record is as durable as the settings ask.
@@ -204,10 +200,10 @@ impl Wal {
         let spare = std::mem::take(&mut state.spare);
         let mut bytes = std::mem::replace(&mut state.buffer, spare);
         let batch = std::mem::take(&mut state.batch);
-        let start = state.length;
+        let start = self.bytes();
         let outcome = MutexGuard::unlocked(state, || self.write(&bytes, start));
         if outcome.is_ok() {
-            state.length += bytes.len() as u64;
+            self.length.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         }
         // Only the leader of a batch sets its outcome, and only once.
         let _ = batch.outcome.set(outcome);

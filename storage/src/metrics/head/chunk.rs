@@ -84,11 +84,6 @@ pub(super) enum Fit {
 }
 
 impl Chunk {
-    /// Number of samples.
-    pub(super) const fn count(&self) -> u32 {
-        self.count
-    }
-
     /// Time of the last sample, if there is one.
     pub(super) fn last_time(&self) -> Option<i64> {
         (self.count > 0).then_some(self.last_time)
@@ -162,10 +157,10 @@ impl Chunk {
             return VALUE_STALE;
         }
         let before = std::mem::replace(&mut self.last_bits, bits);
-        if self.exponent != NO_DECIMAL {
-            if let Some(n) = to_decimal(bits, self.exponent) {
-                return item.put_change(n.wrapping_sub(scaled(before, self.exponent)));
-            }
+        if self.exponent != NO_DECIMAL
+            && let Some(n) = to_decimal(bits, self.exponent)
+        {
+            return item.put_change(n.wrapping_sub(scaled(before, self.exponent)));
         }
         if self.exponent == NO_DECIMAL && !self.count.is_multiple_of(RETRY_EVERY) {
             return item.put_xor(bits ^ before);
@@ -401,7 +396,8 @@ fn value(input: &mut Input<'_>, form: u8, before: u64, exponent: &mut u8) -> Opt
             let shape = input.u8().ok()?;
             let (leading, counted) = (u32::from(shape >> 4), u32::from(shape & 15));
             let xor = unsigned(input, counted as usize)?;
-            return Some(before ^ xor << (8 * 8u32.checked_sub(leading + counted)?) % 64);
+            let trailing = 8u32.checked_sub(leading + counted)?;
+            return Some(before ^ (xor << (8 * trailing % 64)));
         }
         _ => return Some(before ^ unsigned(input, usize::from(form) - 7)?),
     };

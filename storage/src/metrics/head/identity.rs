@@ -49,7 +49,6 @@ struct Shard {
 struct Records {
     /// Upper and lower half of the hash of the label bytes.
     hashes: Vec<[AtomicU64; 2]>,
-    tenants: Vec<AtomicU32>,
     labels: Vec<AtomicU32>,
 }
 
@@ -58,7 +57,6 @@ impl Records {
         let count = EXTENT_SERIES as usize;
         Self {
             hashes: std::iter::repeat_with(Default::default).take(count).collect(),
-            tenants: std::iter::repeat_with(AtomicU32::default).take(count).collect(),
             labels: std::iter::repeat_with(AtomicU32::default).take(count).collect(),
         }
     }
@@ -98,8 +96,8 @@ impl Identity {
     /// What label bytes of this tenant in bodies of this kind are hashed with.
     pub(crate) fn domain(&self, tenant: TenantId, kind: BodyKind) -> Domain {
         let encoding = match kind {
-            BodyKind::RemoteWrite1 | BodyKind::RemoteWrite1Plain => 1,
-            BodyKind::RemoteWrite2 => 2,
+            // Both versions of remote write hand labels on in the same form.
+            BodyKind::RemoteWrite1 | BodyKind::RemoteWrite1Plain | BodyKind::RemoteWrite2 => 1,
         };
         let [a, b, c, d] = tenant.0.to_le_bytes();
         Domain(xxh3_128_with_secret(&[encoding, a, b, c, d], &self.secret))
@@ -144,12 +142,6 @@ impl Identity {
         Some(LabelsAt(records.labels[at].load(Ordering::Relaxed)))
     }
 
-    /// The tenant a series belongs to.
-    pub(crate) fn tenant_of(&self, id: u32) -> Option<TenantId> {
-        let (records, at) = self.records(id)?;
-        Some(TenantId(records.tenants[at].load(Ordering::Relaxed)))
-    }
-
     /// The series with these labels, sorted by name, which is made if it is not there.
     ///
     /// # Errors
@@ -186,15 +178,14 @@ impl Identity {
         let Some(at) = index.insert(id, labels) else {
             return refuse("the labels of the tenant's series have no room left".to_owned());
         };
-        self.publish(id, tenant, at, hash);
+        self.publish(id, at, hash);
         Ok(Found { id, created: true })
     }
 
-    fn publish(&self, id: u32, tenant: TenantId, labels: LabelsAt, hash: u128) {
+    fn publish(&self, id: u32, labels: LabelsAt, hash: u128) {
         let extent =
             self.records[(id / EXTENT_SERIES) as usize].get_or_init(|| Box::new(Records::new()));
         let at = (id % EXTENT_SERIES) as usize;
-        extent.tenants[at].store(tenant.0, Ordering::Relaxed);
         extent.labels[at].store(labels.0, Ordering::Relaxed);
         let [high, low] = &extent.hashes[at];
         high.store(high_half(hash), Ordering::Relaxed);
@@ -245,7 +236,7 @@ impl Identity {
         let extents = self.records.iter().filter(|extent| extent.get().is_some()).count();
         let bytes = indexes.iter().map(|index| index.read().bytes()).sum::<usize>()
             + self.shards.iter().map(of_shard).sum::<usize>()
-            + extents * EXTENT_SERIES as usize * 24;
+            + extents * EXTENT_SERIES as usize * 20;
         bytes as u64
     }
 
@@ -288,11 +279,6 @@ impl TenantView<'_> {
         self.index.select(matchers, |id| self.identity.labels_at(id))
     }
 
-    /// All series.
-    pub(crate) fn all(&self) -> RoaringBitmap {
-        self.index.all()
-    }
-
     /// Names and values of a series of this tenant, by name.
     pub(crate) fn pairs(&self, id: u32) -> impl Iterator<Item = (&str, &str)> {
         self.identity.labels_at(id).into_iter().flat_map(|at| self.index.labels(at))
@@ -330,12 +316,10 @@ const fn split(hash: u128) -> (usize, u32, u64) {
     ((hash as usize) % SHARDS, (hash >> 64) as u32, (hash >> 6) as u64)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "half of the hash is meant")]
 const fn high_half(hash: u128) -> u64 {
     (hash >> 64) as u64
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "half of the hash is meant")]
 const fn low_half(hash: u128) -> u64 {
     hash as u64
 }

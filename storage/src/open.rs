@@ -1,0 +1,181 @@
+//! Opening a store: lock, catalog, blocks, and what the WAL still holds.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use ephemeris_model::{BodyDecoder, WriteBatch};
+use parking_lot::RwLock;
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::StoreConfig;
+use crate::damage::DamageNotes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::faults::Faults;
+use crate::maintenance::Work;
+use crate::metrics::block::Block;
+use crate::metrics::head::generation::Generation;
+use crate::metrics::head::identity::Identity;
+use crate::rocks::Rocks;
+use crate::stats::Counters;
+use crate::store::{Inner, MetadataSeen, Open};
+use crate::version::Version;
+use crate::wal::record::Record;
+use crate::wal::replay::{WalDamage, replay};
+use crate::wal::{Wal, WalContext, io_error, sync_dir};
+use crate::write::{self, Bounds};
+
+/// Names inside the data directory.
+pub(crate) const DATABASE: &str = "db";
+pub(crate) const WAL: &str = "wal";
+pub(crate) const DAMAGE: &str = "damage";
+const LOCK: &str = "lock";
+
+/// Opens all parts and brings the head to where it was.
+pub(crate) fn open(
+    config: StoreConfig,
+    decoder: &dyn BodyDecoder,
+    clock: Arc<dyn Clock>,
+    faults: Arc<Faults>,
+) -> Result<Inner> {
+    let dir = &config.data_dir;
+    fs::create_dir_all(dir).map_err(|e| io_error("creating", dir, e))?;
+    let lock = lock(&dir.join(LOCK))?;
+    let rocks = Arc::new(Rocks::open(&dir.join(DATABASE))?);
+    let catalog = Arc::new(Catalog::open(Arc::clone(&rocks))?);
+    let oldest = clock.now() + -config.retention_ms;
+    let damage = Arc::new(DamageNotes::open(dir.join(DAMAGE), oldest)?);
+    let blocks = open_blocks(&rocks, &catalog, &damage)?;
+    let wal = WalContext::new(dir.join(WAL), config.durability, Arc::clone(&faults))?;
+    let wal = Arc::new(wal);
+    sync_dir(dir)?;
+
+    let finished = catalog.finished_generations();
+    let last_finished = finished.last().copied();
+    if let Some(last) = last_finished {
+        wal.delete_up_to(last)?;
+    }
+    let unsealed = wal.generations()?;
+    let number = unsealed.last().copied().max(last_finished).map_or(1, |last| last + 1);
+    // The newest stays, so that numbers go on from it when no file is left.
+    catalog.forget_generations(&finished[..finished.len().saturating_sub(1)])?;
+
+    let generation = Generation::new(number, Arc::new(Identity::new()), clock.now());
+    let generation = Arc::new(generation);
+    let version = Version { open: Arc::clone(&generation), sealing: None, blocks };
+    let open = Open { generation, wal: Wal::create(&wal, number)? };
+    let inner = Inner {
+        config,
+        clock,
+        rocks,
+        catalog,
+        damage,
+        wal,
+        open: RwLock::new(open),
+        version: RwLock::new(Arc::new(version)),
+        work: Work::default(),
+        counters: Counters::default(),
+        faults,
+        identity_bytes: AtomicU64::new(0),
+        closed: AtomicBool::new(false),
+        metadata_seen: MetadataSeen::new(),
+        _lock: lock,
+    };
+    replay_all(&inner, &unsealed, decoder)?;
+    Ok(inner)
+}
+
+/// Keeps other processes out of the directory.
+fn lock(path: &Path) -> Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(|e| io_error("creating", path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Invalid(format!(
+            "the data directory is in use by another process ({} is locked)",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(io_error("locking", path, error)),
+    }
+}
+
+/// Opens the blocks of the catalog. A damaged one is left out, with a note for answers.
+fn open_blocks(
+    rocks: &Arc<Rocks>,
+    catalog: &Catalog,
+    damage: &DamageNotes,
+) -> Result<Vec<Arc<Block>>> {
+    let mut blocks = Vec::new();
+    for row in catalog.blocks() {
+        let (id, range) = (row.id, row.range);
+        match Block::open(rocks, row) {
+            Ok(block) => blocks.push(block),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(block = id.0, %error, "a block cannot be opened");
+                catalog.note_damage(id, &error.to_string())?;
+                damage.add(range, format!("block {} cannot be opened: {error}", id.0))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    blocks.sort_by_key(|block| (block.row().range.start, block.row().id));
+    Ok(blocks)
+}
+
+/// Brings into the head what the files of `generations` hold.
+fn replay_all(inner: &Inner, generations: &[u64], decoder: &dyn BodyDecoder) -> Result<()> {
+    let started = Instant::now();
+    for (i, &number) in generations.iter().enumerate() {
+        let damages = replay(&inner.wal.path(number), &mut |record| {
+            inner.counters.wal_replayed.fetch_add(1, Ordering::Relaxed);
+            apply_record(inner, decoder, record)
+        })?;
+        // The end of the newest file may be what a crash cut. Older files were complete.
+        let newest = i + 1 == generations.len();
+        for damage in damages {
+            report(inner, &damage, newest)?;
+        }
+        // Files that together are more than a head may hold are sealed one by one.
+        let full = inner.fill(&inner.open.read()) >= 1.0;
+        if full && !newest {
+            inner.seal_replayed(number)?;
+        }
+    }
+    inner.measure_identity();
+    let records = inner.counters.wal_replayed.load(Ordering::Relaxed);
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(records, files = generations.len(), duration_ms, "the WAL was replayed");
+    Ok(())
+}
+
+fn report(inner: &Inner, damage: &WalDamage, newest: bool) -> Result<()> {
+    let WalDamage { offset, bytes, cause, .. } = *damage;
+    let path = damage.path.display();
+    if damage.at_end && newest {
+        tracing::info!(%path, offset, bytes, "the WAL ends in a record that was never acknowledged");
+        return Ok(());
+    }
+    tracing::error!(%path, offset, bytes, cause, "a part of the WAL cannot be read");
+    inner.counters.wal_damages.fetch_add(1, Ordering::Relaxed);
+    inner.damage.add_wal(damage)
+}
+
+fn apply_record(
+    inner: &Inner,
+    decoder: &dyn BodyDecoder,
+    record: &Record<'_>,
+) -> Result<(), &'static str> {
+    let tenant = inner.catalog.tenant_or_create(record.tenant);
+    let tenant = tenant.map_err(|_| "its tenant cannot be stored")?;
+    let open = inner.open.read();
+    let mut apply = |batch: &WriteBatch<'_>| {
+        let identity = open.generation.identity();
+        let checked = write::check(identity, tenant, batch, &Bounds::none(), record.verdicts);
+        write::apply(&open.generation, batch, &checked);
+        inner.store_metadata(tenant, &batch.metadata);
+    };
+    decoder.decode(record.kind, record.body, &mut apply).map_err(|_| "its body cannot be decoded")
+}

@@ -1,0 +1,148 @@
+//! Reading: one tenant's data of one version, over head and blocks.
+
+mod part;
+mod set;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ephemeris_model::{
+    Exemplar, Labels, Matcher, Metadata, Select, SeriesSet, Source, SourceError, TimeRange,
+    TimestampMs,
+};
+
+use crate::catalog::Catalog;
+use crate::damage::DamageNotes;
+use crate::error::{Error, ErrorKind};
+use crate::series::TenantId;
+use crate::version::Version;
+use part::Part;
+use set::Selection;
+
+/// One tenant's data at one moment.
+pub struct Reader {
+    pub(crate) version: Arc<Version>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) damage: Arc<DamageNotes>,
+    /// `None` if nothing was ever written for the tenant.
+    pub(crate) tenant: Option<TenantId>,
+    /// What is older is past the retention.
+    pub(crate) oldest: TimestampMs,
+}
+
+impl Reader {
+    /// The range without what is past the retention.
+    fn kept(&self, range: TimeRange) -> TimeRange {
+        TimeRange::new(range.start.max(self.oldest), range.end)
+    }
+
+    /// The parts of the version that may hold something inside `range`, and the tenant.
+    fn parts(&self, range: TimeRange) -> Option<(TenantId, Vec<Part>)> {
+        let range = self.kept(range);
+        Some((self.tenant?, part::overlapping(&self.version, range)))
+    }
+
+    /// Runs `look` on the ids any of the selectors selects in a part; on `None` for all. Damage is
+    /// told to the log, as there is no place for it in the answer.
+    fn each_part(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        mut look: impl FnMut(&Part, TenantId, &[Vec<Matcher>]) -> crate::Result<()>,
+    ) -> Result<(), SourceError> {
+        let Some((tenant, parts)) = self.parts(range) else { return Ok(()) };
+        for part in parts {
+            match look(&part, tenant, selectors) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(%error, "part of the index could not be read");
+                    part.note_damage(&self.catalog, &error.to_string());
+                }
+                done => done.map_err(source_error)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source for Reader {
+    fn select(&self, select: &Select) -> Result<Arc<dyn SeriesSet + '_>, SourceError> {
+        let range = self.kept(select.range);
+        let mut selection = Selection::new(Arc::clone(&self.catalog), range);
+        self.damage.within(range).into_iter().for_each(|text| selection.warn(text));
+        if let Some((tenant, parts)) = self.parts(range) {
+            for part in parts {
+                selection.add(part, tenant, &select.matchers).map_err(source_error)?;
+            }
+        }
+        Ok(Arc::new(selection))
+    }
+
+    fn label_names(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<String>, SourceError> {
+        let start = self.kept(range).start;
+        let mut names = BTreeSet::new();
+        self.each_part(selectors, range, |part, tenant, selectors| {
+            let ids = part.select_any(tenant, selectors, start)?;
+            names.extend(part.label_names(tenant, ids.as_ref())?);
+            Ok(())
+        })?;
+        Ok(names.into_iter().collect())
+    }
+
+    fn label_values(
+        &self,
+        name: &str,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<String>, SourceError> {
+        let start = self.kept(range).start;
+        let mut values = BTreeSet::new();
+        self.each_part(selectors, range, |part, tenant, selectors| {
+            let ids = part.select_any(tenant, selectors, start)?;
+            values.extend(part.label_values(tenant, name, ids.as_ref())?);
+            Ok(())
+        })?;
+        Ok(values.into_iter().collect())
+    }
+
+    fn metadata(&self, metric: Option<&str>) -> Result<Vec<Metadata>, SourceError> {
+        Ok(self.tenant.map(|tenant| self.catalog.metadata(tenant, metric)).unwrap_or_default())
+    }
+
+    fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, SourceError> {
+        let kept = self.kept(range);
+        let mut found: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
+        self.each_part(selectors, range, |part, tenant, selectors| {
+            part.exemplars(tenant, selectors, kept, &mut |labels, exemplars| {
+                found.entry(labels).or_default().extend(exemplars);
+            })
+        })?;
+        for exemplars in found.values_mut() {
+            exemplars.sort_by(|a, b| order(a).cmp(&order(b)).then(a.labels.cmp(&b.labels)));
+            exemplars.dedup_by(|a, b| order(a) == order(b) && a.labels == b.labels);
+        }
+        Ok(found.into_iter().collect())
+    }
+}
+
+fn order(exemplar: &Exemplar) -> (i64, u64) {
+    (exemplar.timestamp_ms, exemplar.value.to_bits())
+}
+
+/// The words of the seam for an error of the store.
+#[expect(clippy::needless_pass_by_value, reason = "fits `map_err`")]
+fn source_error(error: Error) -> SourceError {
+    match error.kind() {
+        ErrorKind::Closed => SourceError::Closed,
+        ErrorKind::Canceled => SourceError::Canceled,
+        ErrorKind::Limit => SourceError::Limit(error.to_string()),
+        _ => SourceError::Io(error.to_string()),
+    }
+}

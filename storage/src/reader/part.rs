@@ -1,0 +1,172 @@
+//! One part of a version, a generation of the head or a block, behind the same few questions.
+
+use std::sync::Arc;
+
+use ephemeris_model::{Exemplar, Labels, Matcher, TimeRange, TimestampMs};
+use roaring::RoaringBitmap;
+
+use crate::catalog::Catalog;
+use crate::error::Result;
+use crate::metrics::block::Block;
+use crate::metrics::head::generation::Generation;
+use crate::series::TenantId;
+use crate::version::Version;
+
+/// Is handed the id and the label set of each series.
+pub(super) type VisitLabels<'a> = &'a mut dyn FnMut(u32, &[(&str, &str)]);
+
+/// A part of a version. Ids of series mean something only inside of it.
+pub(super) enum Part {
+    Head(Arc<Generation>),
+    Block(Arc<Block>),
+}
+
+/// The parts that may hold something inside `range`: blocks first, as they hold most.
+pub(super) fn overlapping(version: &Version, range: TimeRange) -> Vec<Part> {
+    let touches = |min: TimestampMs, max: TimestampMs| {
+        !range.is_empty() && min < range.end && range.start <= max
+    };
+    let blocks = version.blocks.iter().filter(|block| {
+        let row = block.row();
+        touches(row.min_time, row.max_time)
+    });
+    let generations = version
+        .generations()
+        .filter(|generation| generation.times().is_some_and(|(min, max)| touches(min, max)));
+    let blocks = blocks.map(|block| Part::Block(Arc::clone(block)));
+    blocks.chain(generations.map(|generation| Part::Head(Arc::clone(generation)))).collect()
+}
+
+impl Part {
+    /// The series that satisfy all matchers. Of the head, those that may have something at or
+    /// after `start`.
+    pub(super) fn select(
+        &self,
+        tenant: TenantId,
+        matchers: &[Matcher],
+        start: TimestampMs,
+    ) -> Result<RoaringBitmap> {
+        match self {
+            Self::Block(block) => block.select(tenant, matchers),
+            Self::Head(generation) => {
+                let ids = generation.identity().with_tenant(tenant, |view| view.select(matchers));
+                Ok(generation.filled(&ids.unwrap_or_default(), start))
+            }
+        }
+    }
+
+    /// The series any of the selectors selects; `None`, for all, if there is no selector.
+    pub(super) fn select_any(
+        &self,
+        tenant: TenantId,
+        selectors: &[Vec<Matcher>],
+        start: TimestampMs,
+    ) -> Result<Option<RoaringBitmap>> {
+        if selectors.iter().any(Vec::is_empty) || selectors.is_empty() {
+            return Ok(None);
+        }
+        let mut any = RoaringBitmap::new();
+        for matchers in selectors {
+            any |= self.select(tenant, matchers, start)?;
+        }
+        Ok(Some(any))
+    }
+
+    /// Hands the label sets of `ids` to `visit`, by id.
+    pub(super) fn series_labels(
+        &self,
+        tenant: TenantId,
+        ids: &RoaringBitmap,
+        visit: VisitLabels<'_>,
+    ) -> Result<()> {
+        match self {
+            Self::Block(block) => block.series_labels(ids, visit),
+            Self::Head(generation) => {
+                generation.identity().with_tenant(tenant, |view| {
+                    let mut pairs = Vec::with_capacity(16);
+                    for id in ids {
+                        pairs.clear();
+                        pairs.extend(view.pairs(id));
+                        visit(id, &pairs);
+                    }
+                });
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn label_names(
+        &self,
+        tenant: TenantId,
+        among: Option<&RoaringBitmap>,
+    ) -> Result<Vec<String>> {
+        match self {
+            Self::Block(block) => block.label_names(tenant, among),
+            Self::Head(generation) => {
+                let names =
+                    generation.identity().with_tenant(tenant, |view| view.label_names(among));
+                Ok(names.unwrap_or_default())
+            }
+        }
+    }
+
+    pub(super) fn label_values(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        among: Option<&RoaringBitmap>,
+    ) -> Result<Vec<String>> {
+        match self {
+            Self::Block(block) => block.label_values(tenant, name, among),
+            Self::Head(generation) => {
+                let values = generation
+                    .identity()
+                    .with_tenant(tenant, |view| view.label_values(name, among));
+                Ok(values.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Hands exemplars inside `range` to `visit`, series by series.
+    pub(super) fn exemplars(
+        &self,
+        tenant: TenantId,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        visit: &mut dyn FnMut(Labels, Vec<Exemplar>),
+    ) -> Result<()> {
+        let all = [Vec::new()];
+        let selectors = if selectors.is_empty() { &all } else { selectors };
+        let mut ids = RoaringBitmap::new();
+        for matchers in selectors {
+            ids |= self.select(tenant, matchers, TimestampMs::MIN)?;
+        }
+        let mut found: Vec<(u32, Vec<Exemplar>)> = match self {
+            Self::Block(block) => {
+                let ids: Vec<u32> = ids.iter().collect();
+                block.exemplars(&ids, range)?
+            }
+            Self::Head(generation) => ids.iter().map(|id| (id, generation.exemplars(id))).collect(),
+        };
+        for (_, exemplars) in &mut found {
+            exemplars.retain(|exemplar| range.contains(TimestampMs(exemplar.timestamp_ms)));
+        }
+        found.retain(|(_, exemplars)| !exemplars.is_empty());
+        let with_some: RoaringBitmap = found.iter().map(|(id, _)| *id).collect();
+        let mut found = found.into_iter();
+        self.series_labels(tenant, &with_some, &mut |_, pairs| {
+            if let Some((_, exemplars)) = found.next() {
+                visit(Labels::from_sorted(pairs.iter().copied()), exemplars);
+            }
+        })
+    }
+
+    /// Remembers that this part was found damaged, so that it is left as it is.
+    pub(super) fn note_damage(&self, catalog: &Catalog, text: &str) {
+        let Self::Block(block) = self else { return };
+        let id = block.row().id;
+        if let Err(error) = catalog.note_damage(id, text) {
+            tracing::warn!(block = id.0, %error, "damage could not be noted");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The series of one selection, joined by label set over all parts, and their samples.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ephemeris_model::{Labels, Matcher, SampleBuffer, SeriesSet, SourceError, TimeRange};
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use rustc_hash::FxBuildHasher;
+use std::hash::{BuildHasher, RandomState};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use super::part::Part;
+use super::source_error;
+use crate::catalog::Catalog;
+use crate::encoding::put_bytes;
+use crate::error::{ErrorKind, Result};
+use crate::metrics::samples::SeriesSamples;
+use crate::series::TenantId;
+
+/// Series whose samples are joined at once.
+const BATCH_SERIES: usize = 64;
+/// Warnings of one selection at most.
+const WARNINGS_MAX: usize = 20;
+
+/// Selected series over all parts.
+pub(super) struct Selection {
+    catalog: Arc<Catalog>,
+    range: TimeRange,
+    labels: Vec<Labels>,
+    /// Places of the series in `labels` by keyed hash of their label set. 128 bits of it are taken
+    /// for the label set, as the head does.
+    places: HashMap<u128, u32, FxBuildHasher>,
+    seed: u64,
+    parts: Vec<Selected>,
+    warnings: Mutex<Vec<String>>,
+}
+
+/// What one part has of the selected series.
+struct Selected {
+    part: Part,
+    /// Place in `labels` and id in the part, by place.
+    series: Vec<(u32, u32)>,
+}
+
+impl Selection {
+    pub(super) fn new(catalog: Arc<Catalog>, range: TimeRange) -> Self {
+        Self {
+            catalog,
+            range,
+            labels: Vec::new(),
+            places: HashMap::default(),
+            seed: RandomState::new().hash_one("selection"),
+            parts: Vec::new(),
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// Takes note of what the answer lacks.
+    pub(super) fn warn(&self, text: String) {
+        let mut warnings = self.warnings.lock();
+        if warnings.len() < WARNINGS_MAX && !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// Adds what a part has.
+    pub(super) fn add(&mut self, part: Part, tenant: TenantId, matchers: &[Matcher]) -> Result<()> {
+        let mut series = Vec::new();
+        match self.list(&part, tenant, matchers, &mut series) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                part.note_damage(&self.catalog, &error.to_string());
+                self.warn(error.to_string());
+            }
+            done => done?,
+        }
+        if !series.is_empty() {
+            if !series.is_sorted() {
+                series.sort_unstable();
+            }
+            self.parts.push(Selected { part, series });
+        }
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        part: &Part,
+        tenant: TenantId,
+        matchers: &[Matcher],
+        series: &mut Vec<(u32, u32)>,
+    ) -> Result<()> {
+        let ids = part.select(tenant, matchers, self.range.start)?;
+        series.reserve(usize::try_from(ids.len()).unwrap_or(0));
+        let Self { labels, places, seed, .. } = self;
+        let mut bytes = Vec::with_capacity(256);
+        part.series_labels(tenant, &ids, &mut |id, pairs| {
+            bytes.clear();
+            for (name, value) in pairs {
+                put_bytes(&mut bytes, name.as_bytes());
+                put_bytes(&mut bytes, value.as_bytes());
+            }
+            let place = *places.entry(xxh3_128_with_seed(&bytes, *seed)).or_insert_with(|| {
+                labels.push(Labels::from_sorted(pairs.iter().copied()));
+                // There are never as many series in memory.
+                u32::try_from(labels.len() - 1).unwrap_or(u32::MAX)
+            });
+            series.push((place, id));
+        })
+    }
+
+    /// Joins the samples of the series `indices` in `out`, one after the other.
+    fn load(&self, indices: &Range<usize>, out: &mut [SeriesSamples]) -> Result<()> {
+        out.iter_mut().for_each(SeriesSamples::clear);
+        let (mut scratch, mut samples) = (Vec::new(), SeriesSamples::default());
+        for Selected { part, series } in &self.parts {
+            let before = |end: usize| series.partition_point(|(place, _)| (*place as usize) < end);
+            let wanted = &series[before(indices.start)..before(indices.end)];
+            let slot = |place: u32| place as usize - indices.start;
+            match part {
+                Part::Head(generation) => {
+                    for &(place, id) in wanted {
+                        generation.read(id, &mut scratch, &mut samples);
+                        join(&mut out[slot(place)], &mut samples);
+                    }
+                }
+                Part::Block(block) => {
+                    let mut by_id: Vec<(u32, u32)> =
+                        wanted.iter().map(|&(place, id)| (id, place)).collect();
+                    by_id.sort_unstable();
+                    let ids: Vec<u32> = by_id.iter().map(|(id, _)| *id).collect();
+                    let mut damage = Vec::new();
+                    block.read(&ids, self.range, &mut damage, &mut |id, found| {
+                        if let Ok(at) = by_id.binary_search_by_key(&id, |(id, _)| *id) {
+                            out[slot(by_id[at].1)].merge(found);
+                        }
+                        Ok(())
+                    })?;
+                    for text in damage {
+                        part.note_damage(&self.catalog, &text);
+                        self.warn(text);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes `samples` in, by the conflict rule; without a copy where there is nothing yet.
+fn join(into: &mut SeriesSamples, samples: &mut SeriesSamples) {
+    if into.is_empty() {
+        std::mem::swap(into, samples);
+    } else {
+        into.merge(samples);
+    }
+}
+
+impl SeriesSet for Selection {
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        self.labels[index].clone()
+    }
+
+    fn read(
+        &self,
+        indices: Range<usize>,
+        buffer: &mut SampleBuffer,
+        visit: &mut dyn FnMut(usize, &SampleBuffer) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        let mut loaded = vec![SeriesSamples::default(); BATCH_SERIES.min(indices.len())];
+        for start in indices.clone().step_by(BATCH_SERIES) {
+            let batch = start..(start + BATCH_SERIES).min(indices.end);
+            let loaded = &mut loaded[..batch.len()];
+            self.load(&batch, loaded).map_err(source_error)?;
+            for (index, samples) in batch.zip(loaded) {
+                buffer.clear();
+                samples.append_range_to(self.range, buffer);
+                visit(index, buffer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().clone()
+    }
+}

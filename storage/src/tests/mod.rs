@@ -1,0 +1,173 @@
+//! The whole store: against a model, through crashes, with faults.
+
+mod body;
+mod crash;
+mod model;
+mod plain;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ephemeris_model::{
+    Labels, Matcher, SampleBuffer, Select, Source, TimeRange, TimestampMs, WriteOutcome,
+};
+
+use crate::faults::Faults;
+use crate::{Background, Error, ManualClock, Reader, Store, StoreConfig};
+use body::{Decoder, Request, rows};
+
+/// 2026-06-01T12:00:00Z.
+const NOON: i64 = 1_780_315_200_000;
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+/// A store in a directory of its own that can be closed and opened again.
+struct Fixture {
+    dir: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    faults: Arc<Faults>,
+    change: fn(&mut StoreConfig),
+    store: Option<Store>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: fn(&mut StoreConfig)) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let clock = Arc::new(ManualClock::new(TimestampMs(NOON)));
+        let mut fixture = Self { dir, clock, faults: Arc::default(), change, store: None };
+        fixture.reopen();
+        fixture
+    }
+
+    fn config(&self) -> StoreConfig {
+        let mut config = StoreConfig::new(self.dir.path().join("data"));
+        config.background = Background::Caller;
+        (self.change)(&mut config);
+        config
+    }
+
+    /// Drops the store as a crash does, and opens it again.
+    fn reopen(&mut self) {
+        self.store = None;
+        self.faults.disarm();
+        let clock: Arc<ManualClock> = Arc::clone(&self.clock);
+        let faults = Arc::clone(&self.faults);
+        let store = Store::open_with(self.config(), &Decoder, clock, faults);
+        self.store = Some(store.expect("the store opens"));
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().expect("the store is open")
+    }
+
+    fn reader(&self, tenant: &str) -> Reader {
+        self.store().reader(tenant).expect("a reader")
+    }
+
+    fn try_write(&self, tenant: &str, request: &Request) -> Result<WriteOutcome, Error> {
+        request.with_batch(&request.encode(), |batch| self.store().write(tenant, batch))
+    }
+
+    fn write(&self, tenant: &str, request: &Request) -> WriteOutcome {
+        self.try_write(tenant, request).expect("it is written")
+    }
+}
+
+/// Series with samples, as rows that can be compared.
+type Answer = BTreeMap<Labels, Vec<(i64, String, i64)>>;
+
+/// All samples of the series that satisfy `matchers`.
+fn answer(source: &dyn Source, matchers: Vec<Matcher>, range: TimeRange) -> Answer {
+    let set = source.select(&Select { matchers, range }).expect("it is answered");
+    assert_eq!(set.warnings(), Vec::<String>::new());
+    let mut found = BTreeMap::new();
+    let mut buffer = SampleBuffer::default();
+    set.read(0..set.len(), &mut buffer, &mut |index, samples| {
+        if !samples.is_empty() {
+            let before = found.insert(set.labels(index), rows(samples));
+            assert!(before.is_none(), "{} comes twice", set.labels(index));
+        }
+        Ok(())
+    })
+    .expect("it is read");
+    assert_eq!(set.warnings(), Vec::<String>::new());
+    found
+}
+
+fn everything(source: &dyn Source) -> Answer {
+    answer(source, Vec::new(), TimeRange::ALL)
+}
+
+#[test]
+fn what_is_written_is_in_the_next_answer() {
+    let fixture = Fixture::new();
+    let outcome = fixture.write("t", &Request::of(&[("__name__", "up"), ("job", "a")], NOON, 1.0));
+    assert_eq!(outcome.samples_written, 1);
+    let found = everything(&fixture.reader("t"));
+    assert_eq!(found.len(), 1);
+    assert_eq!(everything(&fixture.reader("other")).len(), 0);
+}
+
+#[test]
+fn bounds_of_time_refuse_single_samples_with_words() {
+    let fixture = Fixture::new();
+    let mut request = Request::of(&[("__name__", "up")], NOON, 1.0);
+    let value = 2f64.to_bits();
+    request.series[0].floats.push((NOON - 401 * DAY, value, 0));
+    request.series[0].floats.push((NOON + 600_001, value, 0));
+    request.series[0].floats.push((NOON + 600_000, value, 0));
+    let outcome = fixture.write("t", &request);
+    assert_eq!(outcome.samples_written, 2);
+    let summary = outcome.rejects.summary();
+    assert!(summary.contains("1 rejected (too_old): timestamp"), "{summary}");
+    assert!(summary.contains("(limits.future_ms_max)"), "{summary}");
+    let times: Vec<i64> =
+        everything(&fixture.reader("t")).into_values().flatten().map(|row| row.0).collect();
+    assert_eq!(times, [NOON, NOON + 600_000]);
+}
+
+#[test]
+fn a_bad_series_costs_only_itself() {
+    let mut fixture = Fixture::new();
+    let mut request = Request::of(&[("job", "nameless")], NOON, 1.0);
+    request.series.extend(Request::of(&[("__name__", "good")], NOON, 1.0).series);
+    let outcome = fixture.write("t", &request);
+    assert_eq!((outcome.samples_written, outcome.rejects.total()), (1, 1));
+    fixture.reopen();
+    assert_eq!(everything(&fixture.reader("t")).len(), 1);
+}
+
+#[test]
+fn a_second_store_on_the_directory_is_refused() {
+    let fixture = Fixture::new();
+    let again = Store::open(fixture.config(), Arc::new(Decoder), Arc::new(crate::SystemClock));
+    let text = again.err().expect("the directory is locked").to_string();
+    assert!(text.contains("in use by another process"), "{text}");
+}
+
+#[test]
+fn a_full_head_asks_to_come_again() {
+    let fixture = Fixture::with(|config| config.head_late_bytes_max = 1000);
+    for n in (0..100).rev() {
+        fixture
+            .try_write("t", &Request::of(&[("__name__", "up")], NOON - n % 7, f64::from(n as i32)))
+            .map_or_else(|e| assert_eq!(e.kind(), crate::ErrorKind::Busy), |_| ());
+    }
+    assert!(fixture.store().stats().writes_busy_total > 0);
+}
+
+#[test]
+fn metadata_is_kept() {
+    let mut fixture = Fixture::new();
+    let metadata = vec![("up".to_owned(), "whether it is up".to_owned())];
+    fixture.write("t", &Request { metadata, ..Request::default() });
+    for _ in 0..2 {
+        let found = fixture.reader("t").metadata(Some("up")).expect("an answer");
+        assert_eq!(found[0].help, "whether it is up");
+        fixture.reopen();
+    }
+}

@@ -1,0 +1,175 @@
+//! Random work on the store and on the model; both must answer the same.
+
+use std::sync::Arc;
+
+use ephemeris_model::{Exemplar, Labels, MatchOp, Matcher, Source, TimeRange, TimestampMs};
+use proptest::prelude::*;
+
+use super::body::{Request, RequestSeries};
+use super::plain::PlainHead;
+use super::{DAY, Fixture, HOUR, NOON, answer, everything};
+
+const RETENTION_MS: i64 = 10 * DAY;
+const TENANTS: [&str; 2] = ["fleet", "ground"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(usize, Request),
+    Seal,
+    Maintain,
+    Reopen,
+    Snapshot,
+    Pass(i64),
+}
+
+fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
+    let name = proptest::sample::select(vec!["up", "load", "le\0"]);
+    let pair = |n| {
+        let value = proptest::sample::select(vec!["", "1", "2", "ab"]);
+        value.prop_map(move |v: &str| (String::from(n), v.to_owned()))
+    };
+    let labels = (name, pair("job"), pair("instance"), pair("cpu"), any::<bool>());
+    labels.prop_map(|(name, a, b, c, swapped)| {
+        let mut all = vec![("__name__".to_owned(), name.to_owned()), c, b, a];
+        if swapped {
+            all.reverse();
+        }
+        all
+    })
+}
+
+/// Times around now, and now and then days before.
+fn time() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        6 => (0i64..40).prop_map(|n| n * 15_000),
+        2 => (0i64..4 * DAY).prop_map(|t| -t / HOUR * HOUR),
+        1 => Just(-12 * DAY),
+    ]
+}
+
+fn value() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        (0i32..5).prop_map(|n| f64::from(n).to_bits()),
+        Just(ephemeris_model::STALE_NAN_BITS),
+        Just((-0.0f64).to_bits()),
+        any::<u64>(),
+    ]
+}
+
+fn series() -> impl Strategy<Value = RequestSeries> {
+    let float = (time(), value(), prop_oneof![4 => Just(0), 1 => Just(NOON - DAY)]);
+    let floats = proptest::collection::vec(float, 0..8);
+    let histograms = proptest::collection::vec((time(), 1u64..9), 0..3);
+    let exemplars = proptest::collection::vec((time(), "[ab]"), 0..2);
+    (labels(), floats, histograms, exemplars).prop_map(|(labels, floats, histograms, exemplars)| {
+        RequestSeries { labels, floats, histograms, exemplars }
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let request = proptest::collection::vec(series(), 0..6);
+    let request = request.prop_map(|series| Request { series, metadata: Vec::new() });
+    prop_oneof![
+        12 => (0usize..TENANTS.len(), request).prop_map(|(tenant, r)| Step::Write(tenant, r)),
+        3 => Just(Step::Seal),
+        2 => Just(Step::Maintain),
+        2 => Just(Step::Reopen),
+        1 => Just(Step::Snapshot),
+        2 => (0i64..3 * DAY).prop_map(Step::Pass),
+    ]
+}
+
+/// Times of a request count from now.
+fn at(mut request: Request, now: i64) -> Request {
+    for series in &mut request.series {
+        series.floats.iter_mut().for_each(|row| row.0 += now);
+        series.histograms.iter_mut().for_each(|row| row.0 += now);
+        series.exemplars.iter_mut().for_each(|row| row.0 += now);
+    }
+    request
+}
+
+fn exemplars(source: &dyn Source) -> Vec<(Labels, Vec<(i64, String)>)> {
+    let found = source.exemplars(&[], TimeRange::ALL).expect("an answer");
+    let mut found: Vec<_> = found
+        .into_iter()
+        .map(|(labels, exemplars)| {
+            let row = |e: &Exemplar| (e.timestamp_ms, e.labels.to_string());
+            let mut rows: Vec<_> = exemplars.iter().map(row).collect();
+            rows.sort();
+            (labels, rows)
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn compare(fixture: &Fixture, model: &PlainHead) {
+    for tenant in TENANTS {
+        let (real, plain) = (fixture.reader(tenant), model.reader(tenant));
+        let wanted = everything(&plain);
+        assert_eq!(everything(&real), wanted, "tenant {tenant}");
+        let some = vec![
+            Matcher::new(MatchOp::Regex, "job", "1|").expect("valid"),
+            Matcher::new(MatchOp::NotEqual, "cpu", "2").expect("valid"),
+        ];
+        let range = TimeRange::new(TimestampMs(NOON - DAY), TimestampMs(NOON + 150_000));
+        let wanted_some = answer(&plain, some.clone(), range);
+        assert_eq!(answer(&real, some, range), wanted_some);
+        assert_eq!(exemplars(&real), exemplars(&plain));
+        for labels in wanted.keys() {
+            for (name, value) in labels.iter() {
+                let values = real.label_values(name, &[], TimeRange::ALL).expect("an answer");
+                assert!(values.contains(&value.to_owned()));
+                let names = real.label_names(&[vec![Matcher::equal(name, value)]], TimeRange::ALL);
+                assert!(names.expect("an answer").contains(&name.to_owned()));
+            }
+        }
+    }
+}
+
+fn run(steps: Vec<Step>) {
+    let mut fixture = Fixture::with(|config| config.retention_ms = RETENTION_MS);
+    let clock = Arc::clone(&fixture.clock);
+    let model = PlainHead::new(RETENTION_MS, fixture.config().limits, clock);
+    let mut now = NOON;
+    for (n, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Write(tenant, request) => {
+                let request = at(request, now);
+                let real = fixture.write(TENANTS[tenant], &request);
+                let plain = request
+                    .with_batch(&request.encode(), |batch| model.write(TENANTS[tenant], batch));
+                assert_eq!(real.samples_written, plain.samples_written);
+                assert_eq!(real.histograms_written, plain.histograms_written);
+                assert_eq!(real.rejects.total(), plain.rejects.total());
+                let again = fixture.write(TENANTS[tenant], &request);
+                assert_eq!(again.samples_written, plain.samples_written);
+            }
+            Step::Seal => fixture.store().seal().expect("it is sealed"),
+            Step::Maintain => fixture.store().maintain().expect("it is maintained"),
+            Step::Reopen => fixture.reopen(),
+            Step::Snapshot => {
+                let dir = fixture.dir.path().join(format!("copy{n}"));
+                fixture.store().snapshot(&dir).expect("it is copied");
+                fixture.store = None;
+                std::fs::remove_dir_all(fixture.dir.path().join("data")).expect("it is removed");
+                std::fs::rename(dir, fixture.dir.path().join("data")).expect("it is moved");
+                fixture.reopen();
+            }
+            Step::Pass(ms) => {
+                now += ms;
+                fixture.clock.move_to(TimestampMs(now));
+            }
+        }
+        compare(&fixture, &model);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn the_store_answers_as_the_model(steps in proptest::collection::vec(step(), 1..14)) {
+        run(steps);
+    }
+}

@@ -1,0 +1,52 @@
+//! What a reader sees: each sample written is in exactly one part of a version.
+
+use std::sync::Arc;
+
+use ephemeris_model::TimestampMs;
+
+use crate::catalog::BlockId;
+use crate::metrics::block::Block;
+use crate::metrics::head::generation::Generation;
+
+/// All data of the store at one moment. Changes make a new version; readers keep theirs.
+#[derive(Clone)]
+pub(crate) struct Version {
+    /// The generation that is written to.
+    pub(crate) open: Arc<Generation>,
+    /// The generation that is being sealed, if one is.
+    pub(crate) sealing: Option<Arc<Generation>>,
+    /// Sealed blocks.
+    pub(crate) blocks: Vec<Arc<Block>>,
+}
+
+impl Version {
+    /// The generations, the one that is sealed first.
+    pub(crate) fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {
+        self.sealing.iter().chain(std::iter::once(&self.open))
+    }
+
+    /// The block with this number.
+    pub(crate) fn block(&self, id: BlockId) -> Option<&Arc<Block>> {
+        self.blocks.iter().find(|block| block.row().id == id)
+    }
+
+    /// Puts `added` in place of `removed`; answers what was removed.
+    pub(crate) fn replace(
+        &mut self,
+        removed: &[BlockId],
+        added: Vec<Arc<Block>>,
+    ) -> Vec<Arc<Block>> {
+        let gone = |block: &Arc<Block>| removed.contains(&block.row().id);
+        let (out, kept) = std::mem::take(&mut self.blocks).into_iter().partition(gone);
+        self.blocks = kept;
+        self.blocks.extend(added);
+        self.blocks.sort_by_key(|block| (block.row().range.start, block.row().id));
+        out
+    }
+
+    /// Blocks that hold nothing at or after `oldest`.
+    pub(crate) fn expired(&self, oldest: TimestampMs) -> Vec<BlockId> {
+        let rows = self.blocks.iter().map(|block| block.row());
+        rows.filter(|row| row.max_time < oldest).map(|row| row.id).collect()
+    }
+}
