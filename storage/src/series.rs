@@ -75,8 +75,8 @@ pub fn order_key(labels: &[(&str, &str)], out: &mut Vec<u8>) {
         // Ends a text so that it sorts before all it is the beginning of.
         out.extend_from_slice(&[0, 1]);
     };
-    leading_values(labels).into_iter().for_each(&mut put);
-    for (name, value) in others(labels) {
+    leading_values(labels.iter().copied()).into_iter().for_each(&mut put);
+    for (name, value) in others(labels.iter().copied()) {
         put(name);
         put(value);
     }

@@ -19,9 +19,9 @@ pub struct BlockRow {
     pub id: BlockId,
     /// The partition: all its samples lie inside.
     pub range: TimeRange,
-    /// Time of its earliest sample.
+    /// Time of its earliest sample or exemplar.
     pub min_time: TimestampMs,
-    /// Time of its latest sample, inclusive.
+    /// Time of its latest sample or exemplar, inclusive.
     pub max_time: TimestampMs,
     /// How often its samples were merged: 0 for a block sealed from the head.
     pub level: u8,

@@ -194,8 +194,18 @@ impl<'a> Cursor<'a> {
         let exemplars = self.block.exemplars(&ids, self.keep)?;
         let mut exemplars: BTreeMap<u32, Vec<Exemplar>> = exemplars.into_iter().collect();
         let mut damage = Vec::new();
-        let (block, rows) = (self.block, &mut self.rows);
-        block.read(&ids, self.keep, &mut damage, &mut |id, samples| {
+        let block = self.block;
+        let mut samples = BTreeMap::new();
+        block.read(&ids, self.keep, &mut damage, &mut |id, found| {
+            samples.insert(id, found.clone());
+            Ok(())
+        })?;
+        for id in ids {
+            let samples = samples.remove(&id).unwrap_or_default();
+            let exemplars = exemplars.remove(&id).unwrap_or_default();
+            if samples.is_empty() && exemplars.is_empty() {
+                continue;
+            }
             let tenant = block.tenants().find(|(_, series)| series.contains(&id));
             let Some(((tenant, _), labels)) = tenant.zip(labels.remove(&id)) else {
                 return Err(Error::corrupt(
@@ -203,10 +213,8 @@ impl<'a> Cursor<'a> {
                     "a series has no labels",
                 ));
             };
-            let exemplars = exemplars.remove(&id).unwrap_or_default();
-            rows.push_back(Row { tenant, labels, samples: samples.clone(), exemplars });
-            Ok(())
-        })?;
+            self.rows.push_back(Row { tenant, labels, samples, exemplars });
+        }
         // A merge must not lose what may still be saved from the damaged block.
         match damage.into_iter().next() {
             Some(text) => Err(Error::corrupt(format!("block {}", self.block.row().id.0), text)),

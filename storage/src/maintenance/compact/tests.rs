@@ -17,7 +17,7 @@ fn by_hand(lists: &[Vec<Series>], keep: TimeRange) -> Vec<Series> {
         let mut kept = series.clone();
         kept.samples.retain_range(keep);
         kept.exemplars.retain(|e| keep.contains(TimestampMs(e.timestamp_ms)));
-        if kept.samples.is_empty() {
+        if kept.samples.is_empty() && kept.exemplars.is_empty() {
             continue;
         }
         match merged.get_mut(&key) {

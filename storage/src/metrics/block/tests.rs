@@ -194,8 +194,9 @@ pub(crate) fn everything(block: &Block, tenant: TenantId, damage: &mut Vec<Strin
 
 /// What [`everything`] should answer.
 pub(crate) fn expected(all: &[Series], tenant: TenantId) -> Vec<String> {
-    let mine = || all.iter().filter(|s| s.tenant == tenant && !s.samples.is_empty());
-    let samples = mine().map(|s| format!("{:?} {:?}", s.labels(), bits(&s.samples)));
+    let mine = || all.iter().filter(|s| s.tenant == tenant);
+    let with_samples = mine().filter(|s| !s.samples.is_empty());
+    let samples = with_samples.map(|s| format!("{:?} {:?}", s.labels(), bits(&s.samples)));
     let with_exemplars = mine().filter(|s| !s.exemplars.is_empty());
     let exemplars =
         with_exemplars.map(|s| format!("{:?} {:?}", s.labels(), exemplar_bits(&s.exemplars)));

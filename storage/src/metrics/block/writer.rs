@@ -105,7 +105,7 @@ impl BlockWriter {
     }
 
     /// Appends a series. Series come strictly ascending by tenant and [`series_order`]; samples
-    /// ascend and lie inside the range. A series without samples is left out.
+    /// ascend and lie inside the range. A series without samples and exemplars is left out.
     ///
     /// # Errors
     /// If they do not, or the block cannot be written.
@@ -116,7 +116,7 @@ impl BlockWriter {
         samples: &SeriesSamples,
         exemplars: &[Exemplar],
     ) -> Result<()> {
-        if samples.is_empty() {
+        if samples.is_empty() && exemplars.is_empty() {
             return Ok(());
         }
         self.check_samples(samples)?;
@@ -150,9 +150,9 @@ impl BlockWriter {
         if !times.is_sorted_by(|a, b| a < b) {
             return broken("do not ascend");
         }
-        let inside =
-            |at: Option<&i64>| at.is_some_and(|t| self.manifest.range.contains(TimestampMs(*t)));
-        if !inside(times.first()) || !inside(times.last()) {
+        let outside =
+            |at: Option<&i64>| at.is_some_and(|t| !self.manifest.range.contains(TimestampMs(*t)));
+        if outside(times.first()) || outside(times.last()) {
             return broken("lie outside the block");
         }
         let starts = samples.start_timestamps.len();
@@ -201,11 +201,15 @@ impl BlockWriter {
     fn put_times(&mut self, samples: &SeriesSamples) -> Result<()> {
         let (number, full) = self.times.number(&samples.timestamps);
         self.group.vectors.push(number);
-        let bound = |at: Option<&i64>| at.copied().map_or(TimestampMs(0), TimestampMs);
-        let (first, last) = (bound(samples.timestamps.first()), bound(samples.timestamps.last()));
-        self.manifest.min_time = self.manifest.min_time.min(first);
-        self.manifest.max_time = self.manifest.max_time.max(last);
+        self.see_times(samples.timestamps.first().into_iter().chain(samples.timestamps.last()));
         self.hold_times(full)
+    }
+
+    fn see_times<'a>(&mut self, times: impl Iterator<Item = &'a i64>) {
+        for &time in times {
+            self.manifest.min_time = self.manifest.min_time.min(TimestampMs(time));
+            self.manifest.max_time = self.manifest.max_time.max(TimestampMs(time));
+        }
     }
 
     fn hold_times(&mut self, value: Option<(u32, Vec<u8>)>) -> Result<()> {
@@ -276,6 +280,7 @@ impl BlockWriter {
         }
         self.exemplars.begin(series, &mut self.group.exemplars);
         self.exemplars.payloads.push(|out| exemplars::put(all, out));
+        self.see_times(all.iter().map(|exemplar| &exemplar.timestamp_ms));
         Ok(())
     }
 

@@ -26,6 +26,11 @@ impl Blocks {
     }
 }
 
+/// A series with neither samples nor exemplars is left out.
+fn is_stored(series: &Series) -> bool {
+    !(series.samples.is_empty() && series.exemplars.is_empty())
+}
+
 #[test]
 fn a_block_answers_what_was_written() {
     let blocks = Blocks::new();
@@ -48,7 +53,7 @@ fn a_range_of_some_series_is_what_lies_inside() {
     proptest!(ProptestConfig::with_cases(150), |((all, start, length, mask) in cases)| {
         let block = blocks.write(&all);
         let range = TimeRange::new(time(start), time(start + length));
-        let stored: Vec<&Series> = all.iter().filter(|s| !s.samples.is_empty()).collect();
+        let stored: Vec<&Series> = all.iter().filter(|s| is_stored(s)).collect();
         let ids: Vec<u32> =
             (0..).take(stored.len()).filter(|id| mask >> (id % 64) & 1 == 1).collect();
         let (mut damage, mut found) = (Vec::new(), Vec::new());
@@ -76,7 +81,7 @@ fn select_and_label_values_keep_to_the_tenant() {
     proptest!(ProptestConfig::with_cases(100), |((all, value, tenant) in case)| {
         let block = blocks.write(&all);
         let tenant = TenantId(tenant);
-        let stored: Vec<&Series> = all.iter().filter(|s| !s.samples.is_empty()).collect();
+        let stored: Vec<&Series> = all.iter().filter(|s| is_stored(s)).collect();
         for name in ["__name__", "job", "instance", "missing"] {
             for op in [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex] {
                 let matcher = Matcher::new(op, name, value).expect("it is valid");
