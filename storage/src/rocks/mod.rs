@@ -95,12 +95,7 @@ impl Rocks {
         }
         fs::create_dir_all(&incoming)
             .map_err(|error| Error::io(format!("creating {}", incoming.display()), error))?;
-        let families = [
-            ColumnFamilyDescriptor::new(CATALOG, catalog_options()),
-            ColumnFamilyDescriptor::new(BLOCKS, block_options().clone()),
-        ];
-        let db = DB::open_cf_descriptors(&database_options(), dir, families)
-            .map_err(|error| rocks_error("opening the database", &error))?;
+        let db = open_database(dir)?;
         Ok(Self { db, incoming, caches: BlockCaches::default() })
     }
 
@@ -245,6 +240,31 @@ impl Rocks {
     }
 }
 
+/// Opens the database. A damaged or missing file of a block is no reason not to: RocksDB is asked
+/// again to be less strict, and reading that block fails instead.
+fn open_database(dir: &Path) -> Result<DB> {
+    let open = |options: &Options| {
+        let families = [
+            ColumnFamilyDescriptor::new(CATALOG, catalog_options()),
+            ColumnFamilyDescriptor::new(BLOCKS, block_options().clone()),
+        ];
+        DB::open_cf_descriptors(options, dir, families)
+    };
+    let mut options = database_options();
+    let failed = match open(&options) {
+        Ok(db) => return Ok(db),
+        Err(error) => error,
+    };
+    let damaged_file =
+        failed.kind() == rocksdb::ErrorKind::Corruption && failed.as_ref().contains(".sst");
+    if !damaged_file {
+        return Err(rocks_error("opening the database", &failed));
+    }
+    tracing::error!(error = %failed, "a file of the database is damaged; opening without it");
+    options.set_paranoid_checks(false);
+    open(&options).map_err(|error| rocks_error("opening the database", &error))
+}
+
 /// Reads a new file once, so that its first queries find it in the page cache.
 fn warm(path: &Path) -> Result<()> {
     let context = |error| Error::io(format!("reading {}", path.display()), error);
@@ -297,8 +317,11 @@ fn block_options() -> &'static Options {
 }
 
 fn rocks_error(context: &'static str, error: &rocksdb::Error) -> Error {
-    let corrupt = error.kind() == rocksdb::ErrorKind::Corruption;
-    Error::Rocks { context, text: error.to_string(), corrupt }
+    let text = error.to_string();
+    // A file that is gone is as bad as one that cannot be read.
+    let corrupt = error.kind() == rocksdb::ErrorKind::Corruption
+        || text.contains("No such file or directory");
+    Error::Rocks { context, text, corrupt }
 }
 
 #[cfg(test)]

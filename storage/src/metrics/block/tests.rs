@@ -1,6 +1,7 @@
 //! Blocks against the plain data they were written from, whole and damaged.
 
 mod damage;
+mod fixture;
 mod roundtrip;
 mod sizes;
 

@@ -5,10 +5,10 @@ use super::*;
 use crate::envelope::section;
 use crate::error::ErrorKind;
 
-const TENANTS: [TenantId; 2] = [TenantId(0), TenantId(2)];
+pub(super) const TENANTS: [TenantId; 2] = [TenantId(0), TenantId(2)];
 
 /// Every value of a block by section and number.
-fn values(rocks: &Rocks, id: BlockId) -> Vec<(u8, u32, Vec<u8>)> {
+pub(super) fn values(rocks: &Rocks, id: BlockId) -> Vec<(u8, u32, Vec<u8>)> {
     let mut all = Vec::new();
     for section in section::VALUES..=section::MANIFEST {
         for number in 0.. {
@@ -20,7 +20,7 @@ fn values(rocks: &Rocks, id: BlockId) -> Vec<(u8, u32, Vec<u8>)> {
 }
 
 /// A block with something in every section.
-fn varied() -> Vec<Series> {
+pub(super) fn varied() -> Vec<Series> {
     let mut all = Vec::new();
     for i in 0..12u32 {
         let mut samples = SeriesSamples::default();
@@ -160,4 +160,60 @@ fn values_of_another_block_do_not_panic() {
             }
         }
     }
+}
+
+/// Bytes changed in the file itself, where RocksDB's own structures lie too.
+#[test]
+fn a_damaged_file_is_reported_and_the_others_are_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let all = varied();
+    let (mut rows, mut file) = (Vec::new(), std::path::PathBuf::new());
+    {
+        let rocks = Arc::new(Rocks::open(dir.path()).expect("it opens"));
+        rows.push(write_row(&rocks, 1, 0, &all));
+        for entry in std::fs::read_dir(dir.path()).expect("a list") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|extension| extension == "sst") {
+                file = path;
+            }
+        }
+        rows.push(write_row(&rocks, 2, 0, &all));
+    }
+    let whole = std::fs::read(&file).expect("the file is there");
+    let flips = (0..whole.len()).step_by(whole.len() / 60);
+    let cuts = [0, 1, whole.len() / 2, whole.len() - 1];
+    for (at, is_cut) in flips.map(|at| (at, false)).chain(cuts.map(|at| (at, true))) {
+        let mut changed = whole.clone();
+        if is_cut {
+            changed.truncate(at);
+        } else {
+            changed[at] ^= 0x10;
+        }
+        std::fs::write(&file, &changed).expect("it is written");
+        let rocks =
+            Arc::new(Rocks::open(dir.path()).expect("one bad file is no reason not to start"));
+        let mut damage = Vec::new();
+        match Block::open(&rocks, rows[0].clone()) {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}: {error}"),
+            Ok(block) => {
+                assert!(!is_cut, "cut at {at}");
+                for tenant in TENANTS {
+                    let right = expected(&all, tenant);
+                    let answer = everything(&block, tenant, &mut damage);
+                    assert!(answer.iter().all(|line| right.contains(line)), "byte {at}");
+                    assert!(answer.len() == right.len() || !damage.is_empty(), "byte {at}");
+                }
+            }
+        }
+        let other = Block::open(&rocks, rows[1].clone()).expect("it is whole");
+        for tenant in TENANTS {
+            assert_eq!(everything(&other, tenant, &mut Vec::new()), expected(&all, tenant));
+        }
+    }
+    std::fs::remove_file(&file).expect("it is removed");
+    let rocks = Arc::new(Rocks::open(dir.path()).expect("a missing file is none either"));
+    let error = Block::open(&rocks, rows[0].clone()).err().expect("its file is missing");
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let other = Block::open(&rocks, rows[1].clone()).expect("it is whole");
+    assert_eq!(other.select(TENANTS[0], &[]).expect("whole").len(), 6);
 }
