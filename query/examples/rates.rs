@@ -1,5 +1,6 @@
 //! Times `sum by (plane) (rate(x[5m]))` and its kind over samples in memory: what a query costs
-//! without storage. `cargo run --release -p ephemeris-query --example rates [THREADS]`
+//! without storage. `cargo run --release -p ephemeris-query --example rates [THREADS [TEXT]]`;
+//! with a text only the queries that hold it run.
 
 #![expect(clippy::print_stdout, reason = "it is a program that prints")]
 
@@ -103,6 +104,7 @@ impl Source for Memory {
 
 fn main() {
     let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(2);
+    let wanted = std::env::args().nth(2).unwrap_or_default();
     let memory = Memory::new();
     let engine = Engine::new(EngineOptions { threads, ..EngineOptions::default() });
     let queries = [
@@ -124,7 +126,7 @@ fn main() {
         end: TimestampMs((STEPS - 1) * STEP_MS),
         step_ms: STEP_MS,
     };
-    for query in queries {
+    for query in queries.into_iter().filter(|query| query.contains(&wanted)) {
         let expr = parse(query).expect("the query is valid");
         let mut times: Vec<f64> = (0..ROUNDS)
             .map(|_| {

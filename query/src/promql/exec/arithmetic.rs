@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ephemeris_model::{CounterResetHint, is_stale};
 
 use super::Context;
-use super::batch::{Point, StepSeries};
+use super::batch::{ABSENT, Point, StepSeries};
 use crate::promql::annotations::Severity;
 use crate::promql::ast::{BinaryOp, Position};
 use crate::promql::histogram::{self, Combined, Incompatible};
@@ -74,6 +74,38 @@ pub(super) fn compare(op: BinaryOp) -> Option<fn(f64, f64) -> bool> {
         BinaryOp::Gte => |x, y| x >= y,
         _ => return None,
     })
+}
+
+/// An operator between the floats of two series, step by step; `out` is absent before, and stays
+/// so where one side is or a comparison does not hold.
+pub(super) fn columns(
+    op: BinaryOp,
+    (lhs, rhs): (&[f64], &[f64]),
+    return_bool: bool,
+    out: &mut [f64],
+) {
+    fn each(lhs: &[f64], rhs: &[f64], out: &mut [f64], compute: impl Fn(f64, f64) -> f64) {
+        for ((x, y), out) in lhs.iter().zip(rhs).zip(out) {
+            if !is_stale(*x) && !is_stale(*y) {
+                *out = compute(*x, *y);
+            }
+        }
+    }
+    match (op, compare(op)) {
+        (BinaryOp::Add, _) => each(lhs, rhs, out, |x, y| x + y),
+        (BinaryOp::Sub, _) => each(lhs, rhs, out, |x, y| x - y),
+        (BinaryOp::Mul, _) => each(lhs, rhs, out, |x, y| x * y),
+        (BinaryOp::Div, _) => each(lhs, rhs, out, |x, y| x / y),
+        (_, Some(holds)) if return_bool => {
+            each(lhs, rhs, out, |x, y| f64::from(u8::from(holds(x, y))));
+        }
+        (_, Some(holds)) => each(lhs, rhs, out, |x, y| if holds(x, y) { x } else { ABSENT }),
+        (op, None) => {
+            if let Some(compute) = arithmetic(op) {
+                each(lhs, rhs, out, compute);
+            }
+        }
+    }
 }
 
 /// An operator between two samples of any kind.

@@ -1,7 +1,7 @@
 //! Operators between two vectors that compute: series are matched by a key, then sample by sample.
 
 use ephemeris_model::{Labels, is_stale};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::arithmetic::{self, Computed, OperatorNotes, points};
 use super::batch::{Point, StepSeries};
@@ -118,8 +118,8 @@ impl Joiner<'_, '_> {
         // Upstream's fill values belong to the sides as matched, not as written: `fill_left` is
         // for the "many", also of `group_right`.
         let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
-        if let ([many], [one], None, None) = (&group.many[..], &group.one[..], fill_many, fill_one)
-            && self.join_floats(*many, *one)
+        if let ([one], None, None) = (&group.one[..], fill_many, fill_one)
+            && self.join_columns(key, &group.many, *one)
         {
             return Ok(());
         }
@@ -166,22 +166,38 @@ impl Joiner<'_, '_> {
         Ok(())
     }
 
-    /// The usual case: one series on each side, no histograms. False if it is not that case.
-    fn join_floats(&mut self, many: usize, one: usize) -> bool {
-        let (x, y) = (&self.many[many], &self.one[one]);
-        let Some(compute) = arithmetic::arithmetic(self.node.op) else { return false };
-        if !x.histograms.is_empty() || !y.histograms.is_empty() {
+    /// The usual case: one series on the "one" side, no histograms, and results that differ in
+    /// their labels. False, and nothing done, if it is not that case.
+    fn join_columns(&mut self, key: &Labels, many: &[usize], one: usize) -> bool {
+        let op = self.node.op;
+        let one_to_one = self.node.matching.cardinality == Cardinality::OneToOne;
+        let plain = |series: &StepSeries| series.histograms.is_empty();
+        if (one_to_one && many.len() > 1)
+            || !(op.is_comparison() || arithmetic::arithmetic(op).is_some())
+            || !plain(&self.one[one])
+            || !many.iter().all(|at| plain(&self.many[*at]))
+        {
             return false;
         }
-        let mut out = StepSeries::absent(self.labels(&x.labels, &y.labels), self.steps);
-        let inputs = x.values.iter().zip(&y.values);
-        let swap = self.many_side == Side::Right;
-        for (out, (x, y)) in out.values.iter_mut().zip(inputs) {
-            if !is_stale(*x) && !is_stale(*y) {
-                *out = if swap { compute(*y, *x) } else { compute(*x, *y) };
+        let results: Vec<(Labels, bool)> =
+            many.iter().map(|at| self.result_labels(key, (Some(*at), Some(one)))).collect();
+        if many.len() > 1 {
+            let mut seen = FxHashSet::default();
+            if !results.iter().all(|(labels, _)| seen.insert(labels)) {
+                return false;
             }
         }
-        self.output.push(out);
+        for (at, (labels, drop_name)) in many.iter().zip(results) {
+            let mut out = StepSeries::absent(labels, self.steps);
+            out.drop_name = drop_name;
+            let (x, y) = (&self.many[*at].values, &self.one[one].values);
+            let (lhs, rhs) = match self.many_side {
+                Side::Left => (x, y),
+                Side::Right => (y, x),
+            };
+            arithmetic::columns(op, (lhs, rhs), self.node.return_bool, &mut out.values);
+            self.output.push(out);
+        }
         true
     }
 
@@ -231,17 +247,7 @@ impl Joiner<'_, '_> {
         (many, one): (Option<usize>, Option<usize>),
         places: &mut FxHashMap<Labels, usize>,
     ) -> Result<usize, QueryError> {
-        let many = many.map(|at| &self.many[at]);
-        let one_labels = one.map_or(key, |at| &self.one[at].labels);
-        let mut labels = self.labels(many.map_or(key, |series| &series.labels), one_labels);
-        let mut drop_name = many.is_some_and(|series| series.drop_name);
-        if self.node.return_bool {
-            drop_name = true;
-            if !self.context.options.delayed_name_removal {
-                labels = without_name(&labels);
-            }
-        }
-        drop_name &= self.context.options.delayed_name_removal && labels.metric_name().is_some();
+        let (labels, drop_name) = self.result_labels(key, (many, one));
         if let Some(place) = places.get(&labels) {
             return Ok(*place);
         }
@@ -251,6 +257,24 @@ impl Joiner<'_, '_> {
         places.insert(labels.clone(), place);
         self.output.push(StepSeries { drop_name, ..StepSeries::absent(labels, self.steps) });
         Ok(place)
+    }
+
+    /// The labels of the results of a pair, and whether the name among them is to go.
+    fn result_labels(
+        &self,
+        key: &Labels,
+        (many, one): (Option<usize>, Option<usize>),
+    ) -> (Labels, bool) {
+        let many = many.map(|at| &self.many[at]);
+        let one = one.map_or(key, |at| &self.one[at].labels);
+        let mut labels = self.labels(many.map_or(key, |series| &series.labels), one);
+        let delayed = self.context.options.delayed_name_removal;
+        if self.node.return_bool && !delayed {
+            labels = without_name(&labels);
+        }
+        let drops = self.node.return_bool || many.is_some_and(|series| series.drop_name);
+        let drop_name = drops && delayed && labels.metric_name().is_some();
+        (labels, drop_name)
     }
 
     /// The labels of a result: those of the "many" side, plus what `group_*` takes over.
