@@ -1,8 +1,8 @@
 //! `deriv`, `predict_linear` and `double_exponential_smoothing`.
 
-use super::FunctionError;
 use super::kahan::KahanSum;
 use super::window::Floats;
+use super::{FunctionError, format_g};
 
 /// Slope per second of the line through the samples; needs two of them.
 pub(super) fn deriv(floats: &Floats<'_>) -> Option<f64> {
@@ -70,8 +70,9 @@ pub(super) fn double_exponential_smoothing(
 
 fn check_factor(name: &str, short: &str, value: f64) -> Result<(), FunctionError> {
     if value <= 0.0 || value >= 1.0 {
+        let got = if value.is_finite() { format!("{value:.6}") } else { format_g(value) };
         return Err(FunctionError(format!(
-            "invalid {name} factor. Expected: 0 < {short} < 1, got: {value:.6}"
+            "invalid {name} factor. Expected: 0 < {short} < 1, got: {got}"
         )));
     }
     Ok(())

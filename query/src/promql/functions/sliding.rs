@@ -41,8 +41,11 @@ impl Sliding {
     /// computed over the whole series pays only if there are more windows to come.
     pub(super) fn applies(&mut self, function: Function, window: &Window<'_>) -> bool {
         self.windows += 1;
-        // Sorting pays to be avoided sooner than adding up.
-        let min = if function == Function::QuantileOverTime { 6 } else { WINDOW_MIN };
+        // Sorting and compensated adding pay to be avoided sooner than comparing.
+        let min = match function {
+            Function::QuantileOverTime | Function::SumOverTime | Function::AvgOverTime => 6,
+            _ => WINDOW_MIN,
+        };
         self.windows > 1 && window.len() >= min && window.series.histograms.is_empty()
     }
 
