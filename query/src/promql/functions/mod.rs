@@ -1,5 +1,20 @@
 //! The functions of PromQL: names and signatures (Prometheus 3.14, `promql/parser/functions.go`
 //! lists the same 90). What they compute lies in the other files of this folder.
+//!
+//! | file | functions |
+//! |---|---|
+//! | `window` | one call over range windows; picks the kernel |
+//! | `rate`, `rate_series` | `rate`, `increase`, `delta`, `irate`, `idelta`, `resets`, `changes` |
+//! | `over_time`, `rank`, `regression` | `*_over_time`, quantiles, `deriv`, `predict_linear` … |
+//! | `sliding` | the same for long windows, with the same bits |
+//! | `histogram_range`, `extended` | ranges of histograms; `anchored` and `smoothed` |
+//! | `elementwise`, `calendar` | one sample at a time: mathematics, clamping, dates |
+//! | `vector`, `labels`, `sort` | whole vectors: labels, order |
+//! | `histogram_vector`, `classic` | `histogram_quantile(s)`, `histogram_fraction` |
+//! | `info` | joining labels of info metrics |
+//! | `notes` | what functions have to tell, before it becomes an annotation |
+//!
+//! When you add a function, also give it a name, a signature and a place in [`Function::ALL`].
 
 mod calendar;
 mod classic;
@@ -12,7 +27,8 @@ pub mod info;
 mod kahan;
 mod labels;
 pub mod notes;
-pub mod over_time;
+mod over_time;
+mod rank;
 mod rate;
 mod rate_series;
 mod regression;
@@ -26,7 +42,7 @@ pub use format::{format_f, format_g, format_open_metrics};
 pub use info::{InfoCall, InfoSeries};
 pub use kahan::KahanSum;
 pub use notes::{Note, NoteKind, Notes};
-pub use over_time::quantile_of;
+pub use rank::quantile_of;
 pub use rate::possibly_no_counter;
 pub use rate_series::RateWindows;
 pub use vector::{QueryKind, VectorArg, VectorCall, call_vector};

@@ -3,6 +3,7 @@
 use super::Function;
 use super::kahan::KahanSum;
 use super::notes::{NoteKind, Notes};
+use super::rank::quantile_of;
 use super::window::Floats;
 
 /// The aggregations that need nothing but the samples. None for an empty window, or if `function`
@@ -133,62 +134,9 @@ pub(super) fn note_quantile(quantile: f64, notes: &mut Notes) {
     }
 }
 
-/// The `quantile` of unsorted values, by linear interpolation between ranks; NaN sorts first.
-#[must_use]
-pub fn quantile_of(quantile: f64, values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(compare_nan_first);
-    quantile_of_sorted(quantile, &sorted)
-}
-
-/// The order quantiles are taken in: NaN before all numbers, -0 before 0.
-#[inline]
-fn compare_nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
-    b.is_nan().cmp(&a.is_nan()).then_with(|| a.total_cmp(b))
-}
-
-/// The `quantile` of values in order.
-fn quantile_of_sorted(quantile: f64, sorted: &[f64]) -> f64 {
-    quantile_by_rank(quantile, sorted.len(), |rank| sorted[rank])
-}
-
-/// The `quantile` of `count` values, which `at` gives by rank, below `count`.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "ranks lie between zero and the number of values"
-)]
-pub(super) fn quantile_by_rank(quantile: f64, count: usize, at: impl Fn(usize) -> f64) -> f64 {
-    if count == 0 || quantile.is_nan() {
-        return f64::NAN;
-    }
-    if quantile < 0.0 {
-        return f64::NEG_INFINITY;
-    }
-    if quantile > 1.0 {
-        return f64::INFINITY;
-    }
-    let last = (count - 1) as f64;
-    let rank = quantile * last;
-    let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(last);
-    let weight = rank - rank.floor();
-    at(lower as usize) * (1.0 - weight) + at(upper as usize) * weight
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nan_is_the_least_value_of_a_quantile() {
-        assert!(quantile_of(0.0, &[1.0, f64::NAN]).is_nan());
-        assert_eq!(quantile_of(1.0, &[1.0, f64::NAN]), 1.0);
-        assert_eq!(quantile_of(0.8, &[1.0, 0.0, 4.0]), 2.8000000000000003);
-        assert_eq!(quantile_of(-0.1, &[1.0]), f64::NEG_INFINITY);
-        assert_eq!(quantile_of(1.1, &[1.0]), f64::INFINITY);
-    }
 
     #[test]
     fn extremes_leave_nan_out() {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::Function;
+use super::rank::{key, quantile_of_keys};
 use super::rate::{Resets, is_change};
 use super::window::Window;
 
@@ -80,7 +81,7 @@ impl Sliding {
     /// The `quantile` of the window.
     pub(super) fn quantile(&mut self, quantile: f64, window: &Window<'_>) -> f64 {
         self.sorted.slide(&window.series.values, &window.samples);
-        self.sorted.quantile(quantile)
+        quantile_of_keys(quantile, &self.sorted.keys)
     }
 
     /// The samples of the window after which the counter was reset.
@@ -95,24 +96,6 @@ impl Sliding {
 struct SortedWindow {
     samples: Range<usize>,
     keys: Vec<i64>,
-}
-
-/// An integer that sorts as quantiles are taken: NaN first, whatever its bits.
-fn key(value: f64) -> i64 {
-    if value.is_nan() {
-        return i64::MIN;
-    }
-    let bits = value.to_bits().cast_signed();
-    // Negative numbers sort backwards by their bits: turn all but the sign.
-    bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
-}
-
-/// The value with this key.
-fn value_of(key: i64) -> f64 {
-    if key == i64::MIN {
-        return f64::NAN;
-    }
-    f64::from_bits((key ^ ((key >> 63).cast_unsigned() >> 1).cast_signed()).cast_unsigned())
 }
 
 impl SortedWindow {
@@ -139,12 +122,6 @@ impl SortedWindow {
             }
         }
         self.samples = samples.clone();
-    }
-
-    fn quantile(&self, quantile: f64) -> f64 {
-        super::over_time::quantile_by_rank(quantile, self.keys.len(), |rank| {
-            value_of(self.keys[rank])
-        })
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ephemeris_model::{FloatHistogram, SampleBuffer};
 
 use super::notes::{NoteKind, Notes};
+use super::rank::quantile_of;
 use super::sliding::Sliding;
 use super::{Function, FunctionError, extended, histogram_range, over_time, rate, regression};
 use crate::promql::ast::Extension;
@@ -239,7 +240,7 @@ fn call_floats(
         Function::QuantileOverTime => {
             let quantile = param(params, 0);
             over_time::note_quantile(quantile, notes);
-            Some(over_time::quantile_of(quantile, floats.values))
+            Some(quantile_of(quantile, floats.values))
         }
         Function::Resets => Some(rate::resets(floats)),
         Function::Changes => Some(rate::changes(floats.values)),
