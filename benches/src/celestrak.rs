@@ -38,6 +38,9 @@ const METRICS: [(&str, &str); 9] = [
     ("satellite_rev_number", "rev_number"),
 ];
 
+/// Place of the inclination among [`METRICS`]; the mean motion is the first.
+const INCLINATION: usize = 3;
+
 /// Columns that are labels.
 const LABELS: [&str; 4] = ["norad_id", "name", "group", "intl_designator"];
 
@@ -46,6 +49,23 @@ const ROWS_PER_BODY: usize = 500;
 
 /// Old enough that no row is too old.
 const RETENTION: &str = "3650d";
+
+/// Mean altitude in km by shell: from the mean motion by Kepler's third law (Earth's gravitational
+/// parameter in km³/s², less its equatorial radius in km); a shell is the inclination, rounded to a
+/// degree.
+pub const ALTITUDE_BY_SHELL: &str = r#"
+avg by (shell) (
+    (
+        (398600.4418 / (2 * pi() * max by (norad_id) (
+            last_over_time(satellite_mean_motion_rev_per_day[40d])
+        ) / 86400) ^ 2) ^ (1 / 3)
+      - 6378.137
+    )
+  * on (norad_id) group_left (shell)
+    count_values by (norad_id) ("shell", round(
+        max by (norad_id) (last_over_time(satellite_inclination_degrees[40d]))
+    ))
+)"#;
 
 /// One row: what was known of one satellite at one time.
 #[derive(Clone, Debug)]
@@ -69,6 +89,14 @@ pub struct Compared {
     pub series_count: usize,
     /// Samples of all metrics.
     pub sample_count: usize,
+}
+
+impl Compared {
+    /// Pairs of a satellite and an epoch.
+    #[must_use]
+    pub const fn pair_count(&self) -> usize {
+        self.sample_count / METRICS.len()
+    }
 }
 
 impl Elements {
@@ -172,6 +200,40 @@ impl Elements {
         series
     }
 
+    /// The time of the newest elements.
+    #[must_use]
+    pub fn last_epoch_ms(&self) -> i64 {
+        self.rows.iter().map(|row| row.epoch_ms).max().unwrap_or_default()
+    }
+
+    /// What [`ALTITUDE_BY_SHELL`] must answer at [`Elements::last_epoch_ms`].
+    #[must_use]
+    pub fn altitude_by_shell(&self) -> BTreeMap<String, f64> {
+        let motions = self.newest_by_satellite(0);
+        let inclinations = self.newest_by_satellite(INCLINATION);
+        let mut shells: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+        for (satellite, inclination) in inclinations {
+            let radians_per_second = std::f64::consts::TAU * motions[&satellite] / 86_400.0;
+            let altitude = (398_600.441_8 / radians_per_second.powi(2)).cbrt() - 6_378.137;
+            let shell = shells.entry((inclination + 0.5).floor().to_string()).or_default();
+            *shell = (shell.0 + altitude, shell.1 + 1.0);
+        }
+        shells.into_iter().map(|(shell, (sum, count))| (shell, sum / count)).collect()
+    }
+
+    /// The newest value of each satellite; the greater one where it is in two groups.
+    fn newest_by_satellite(&self, metric: usize) -> HashMap<String, f64> {
+        let mut newest: HashMap<String, f64> = HashMap::new();
+        for (labels, samples) in self.expected(metric) {
+            let satellite = labels.get("norad_id").unwrap_or_default().to_owned();
+            if let Some((_, value)) = samples.last_key_value() {
+                let kept = newest.entry(satellite).or_insert(f64::NEG_INFINITY);
+                *kept = kept.max(*value);
+            }
+        }
+        newest
+    }
+
     /// Reads everything back from the server at `address` and compares bit for bit.
     ///
     /// # Errors
@@ -257,7 +319,7 @@ pub fn run(path: &Path, binary: Option<PathBuf>, flags: &[String]) -> Result<Rep
         .add("sent in", format!("{:.2} s", sent.elapsed.as_secs_f64()))
         .add("writes sent again", sent.retry_count.to_string())
         .add("series", grouped(compared.series_count as u64))
-        .add("satellite and epoch pairs", grouped((compared.sample_count / METRICS.len()) as u64))
+        .add("satellite and epoch pairs", grouped(compared.pair_count() as u64))
         .add("samples equal bit for bit, before and after a restart", {
             grouped(compared.sample_count as u64)
         })

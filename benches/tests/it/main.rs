@@ -1,6 +1,7 @@
 //! Sending and verifying, against a server that keeps everything in memory. A server that loses or
 //! changes anything must be found out.
 
+mod celestrak;
 mod memory_server;
 
 use ephemeris_benches::celestrak::Elements;
