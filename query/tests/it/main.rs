@@ -1,5 +1,6 @@
 //! PromQL from text to answer, by scripts.
 
+mod engine;
 mod print;
 mod scripts;
 
