@@ -34,12 +34,18 @@ impl LabelSource for RawLabels {
         let damaged = |e: IngestError| (RejectReason::InvalidUtf8, format!("labels: {e}"));
         let mut reader = Reader::new(raw);
         let mut count = 0;
-        while reader.field().map_err(damaged)?.is_some() {
+        while !reader.is_at_end() {
             count += 1;
             if count > LABELS_MAX {
                 let text = format!("series has more than {LABELS_MAX} labels");
                 return Err((RejectReason::TooManyLabels, text));
             }
+            if let Some((pair, length)) = plain_label(reader.rest()) {
+                pairs.push(pair);
+                reader.advance(length);
+                continue;
+            }
+            reader.field().map_err(damaged)?;
             let label = reader.message("label").map_err(damaged)?;
             pairs.push(read_pair(label).map_err(damaged)?);
         }
@@ -66,31 +72,33 @@ pub(super) fn read_pair(mut label: Reader<'_>) -> Result<Pair<'_>, IngestError> 
     Ok((name, value))
 }
 
-/// Length of the plain labels, tags included, at the start of a series. A plain label is a short
+/// Length of the plain labels, tags included, at the start of a series.
+#[inline]
+pub(super) fn plain_labels_length(series: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some((_, length)) = series.get(end..).and_then(plain_label) {
+        end += length;
+    }
+    end
+}
+
+/// A plain label at the start of `labels`, and its length with the tag. A plain label is a short
 /// name, then a short value, in less than 128 bytes together; nearly all are.
 ///
 /// From one label to the next only its length is needed, so that checks of several labels run at
 /// the same time; this is most of what decoding costs.
 #[inline]
-pub(super) fn plain_labels_length(series: &[u8]) -> usize {
-    let mut end = 0;
-    while let Some(&[TAG_LABEL, length @ 0..0x80, TAG_NAME, name_length]) =
-        series.get(end..).and_then(<[u8]>::first_chunk)
-    {
-        let (length, name_length) = (usize::from(length), usize::from(name_length));
-        let Some(&[TAG_VALUE, value_length]) =
-            series.get(end + 4 + name_length..).and_then(<[u8]>::first_chunk)
-        else {
-            break;
-        };
-        // Both lengths are below 128 if this holds, so neither is the start of a longer varint.
-        let next = end + 2 + length;
-        if length != 4 + name_length + usize::from(value_length) || next > series.len() {
-            break;
-        }
-        end = next;
+fn plain_label(labels: &[u8]) -> Option<(Pair<'_>, usize)> {
+    let &[TAG_LABEL, length @ 0..0x80, TAG_NAME, name_length] = labels.first_chunk()? else {
+        return None;
+    };
+    let (end, name_end) = (2 + usize::from(length), 4 + usize::from(name_length));
+    let &[TAG_VALUE, value_length] = labels.get(name_end..)?.first_chunk()? else { return None };
+    // Both lengths are below 128 if this holds, so neither is the start of a longer varint.
+    if end != name_end + 2 + usize::from(value_length) {
+        return None;
     }
-    end
+    Some(((labels.get(4..name_end)?, labels.get(name_end + 2..end)?), end))
 }
 
 /// Adds the label bytes `start..reader.at()` to those of the series so far, which lie in `run` of
