@@ -1,6 +1,7 @@
 //! The whole store: against a model, through crashes, with faults.
 
 mod body;
+mod concurrent;
 mod crash;
 mod model;
 mod plain;
