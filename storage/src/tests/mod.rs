@@ -172,3 +172,43 @@ fn metadata_is_kept() {
         fixture.reopen();
     }
 }
+
+#[test]
+fn series_that_fell_silent_make_room_for_new_ones() {
+    let fixture = Fixture::with(|config| config.limits.active_series_max = 5);
+    let write = |name: &str| fixture.write("t", &Request::of(&[("__name__", name)], NOON, 1.0));
+    for name in ["a", "b", "c", "d", "e"] {
+        assert_eq!(write(name).samples_written, 1);
+    }
+    let refused = write("f");
+    assert_eq!(refused.samples_written, 0);
+    assert!(refused.rejects.summary().contains("limit is 5 (limits.active_series_max)"));
+    fixture.store().seal().expect("it is sealed");
+    assert_eq!(write("a").samples_written, 1, "what is there goes on");
+    assert_eq!(write("f").samples_written, 0);
+    fixture.store().seal().expect("it is sealed");
+    assert_eq!(write("f").samples_written, 1);
+    assert_eq!(everything(&fixture.reader("t")).len(), 6);
+}
+
+#[test]
+fn buffered_writes_survive_the_end_of_the_process() {
+    let mut fixture = Fixture::with(|config| config.durability = crate::Durability::Buffered);
+    fixture.write("t", &Request::of(&[("__name__", "up")], NOON, 1.0));
+    assert_eq!(fixture.store().stats().wal_syncs_total, 0);
+    fixture.reopen();
+    assert_eq!(everything(&fixture.reader("t")).len(), 1);
+}
+
+#[test]
+fn a_shutdown_that_takes_too_long_says_so_and_loses_nothing() {
+    let mut fixture = Fixture::with(|config| config.background = Background::Thread);
+    fixture.write("t", &Request::of(&[("__name__", "up")], NOON, 1.0));
+    if let Err(error) = fixture.store().close(std::time::Duration::ZERO) {
+        assert_eq!(error.kind(), crate::ErrorKind::Timeout);
+    }
+    let refused = fixture.try_write("t", &Request::of(&[("__name__", "up")], NOON, 2.0));
+    assert_eq!(refused.expect_err("it is closed").kind(), crate::ErrorKind::Closed);
+    fixture.reopen();
+    assert_eq!(everything(&fixture.reader("t")).len(), 1);
+}

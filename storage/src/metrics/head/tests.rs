@@ -66,6 +66,22 @@ fn many_series_keep_their_labels() {
     assert_eq!(find(&identity, b"77", 5), Some(77));
 }
 
+#[test]
+fn a_sample_weeks_after_the_one_before_is_found() {
+    let generation = Generation::new(1, Arc::new(Identity::new()), TimestampMs(0));
+    let weeks_later = 40 * 24 * 3_600_000;
+    let mut appender = generation.appender();
+    appender.push(5, 0, 1.0, 0);
+    appender.push(5, weeks_later, 2.0, 0);
+    appender.finish();
+    let ids = [5].into_iter().collect();
+    assert_eq!(generation.filled(&ids, TimestampMs(weeks_later)).len(), 1);
+    assert_eq!(generation.filled(&ids, TimestampMs(weeks_later + 1)).len(), 0);
+    let mut found = SeriesSamples::default();
+    generation.read(5, &mut Vec::new(), &mut found);
+    assert_eq!(found.timestamps, [0, weeks_later]);
+}
+
 fn label_sets() -> impl Strategy<Value = Vec<Vec<(&'static str, &'static str)>>> {
     let names = ["__name__", "a", "b"];
     let value = proptest::sample::select(vec!["", "x", "y", "xy", "z"]);
