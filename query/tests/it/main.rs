@@ -2,6 +2,7 @@
 
 mod engine;
 mod print;
+mod random;
 mod scripts;
 
 use std::path::{Path, PathBuf};

@@ -37,9 +37,6 @@ pub(super) fn run<'a>(
     let lhs = context.vector(&node.lhs, grid)?;
     let matching = &node.matching;
     let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
-    if lhs.is_empty() && !fills {
-        return Ok(lhs);
-    }
     let rhs = context.vector(&node.rhs, grid)?;
     let many_side = match matching.cardinality {
         Cardinality::OneToMany => Side::Right,

@@ -46,9 +46,6 @@ pub(super) fn run<'a>(
     grid: &Grid,
 ) -> Result<Held<'a>, QueryError> {
     let lhs = context.vector(&node.lhs, grid)?;
-    if lhs.is_empty() && node.op != BinaryOp::Or {
-        return Ok(lhs);
-    }
     let rhs = context.vector(&node.rhs, grid)?;
     // `or` looks at the left side to filter the right one, the others the other way round.
     let (filtered, filter) = match node.op {
