@@ -1,5 +1,7 @@
 //! Annotations: warnings and infos an answer carries beside its values.
 
+use rustc_hash::FxHashSet;
+
 use super::ast::Position;
 
 /// How much an annotation matters.
@@ -15,6 +17,9 @@ pub enum Severity {
 #[derive(Clone, Debug, Default)]
 pub struct Annotations {
     entries: Vec<(Severity, String, Option<Position>)>,
+    /// What is there, with the start of its position, all that is shown of it: a query over many
+    /// metrics may have an annotation for each.
+    known: FxHashSet<(Severity, Option<usize>, String)>,
 }
 
 impl Annotations {
@@ -22,7 +27,7 @@ impl Annotations {
     /// `PromQL warning: ` in front, without the position behind.
     pub fn add(&mut self, severity: Severity, text: impl Into<String>, at: Option<Position>) {
         let text = text.into();
-        if !self.entries.iter().any(|(s, t, p)| *s == severity && *t == text && *p == at) {
+        if self.known.insert((severity, at.map(|position| position.start), text.clone())) {
             self.entries.push((severity, text, at));
         }
     }

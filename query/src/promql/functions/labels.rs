@@ -11,6 +11,9 @@ use crate::promql::text::has_stray_bytes;
 /// Size limit of a compiled pattern, in bytes.
 const COMPILED_REGEX_BYTES_MAX: usize = 4 << 20;
 
+/// Longest value these functions make. Nested calls could else double a value at each level.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+
 /// `label_replace(v, destination, replacement, source, pattern)`
 pub(super) fn replace(
     call: &VectorCall<'_>,
@@ -25,7 +28,8 @@ pub(super) fn replace(
     for one in series {
         let value = one.labels.get(source).unwrap_or_default();
         let Some(captures) = regex.captures(value) else { continue };
-        let value = expand(replacement, &regex, &captures);
+        let value =
+            expand(replacement, &regex, &captures).ok_or_else(|| too_long("label_replace"))?;
         set_label(one, destination, value);
     }
     Ok(())
@@ -41,10 +45,21 @@ pub(super) fn join(call: &VectorCall<'_>, series: &mut [StepSeries]) -> Result<(
     check_name(destination, "invalid destination label name in label_join()")?;
     for one in series {
         let value = |source: &&str| one.labels.get(source).unwrap_or_default();
-        let joined = sources.iter().map(value).collect::<Vec<_>>().join(separator);
+        let values: Vec<&str> = sources.iter().map(value).collect();
+        let separators = separator.len().saturating_mul(values.len());
+        if values.iter().map(|value| value.len()).sum::<usize>() + separators > VALUE_BYTES_MAX {
+            return Err(too_long("label_join"));
+        }
+        let joined = values.join(separator);
         set_label(one, destination, joined);
     }
     Ok(())
+}
+
+fn too_long(function: &str) -> FunctionError {
+    FunctionError(format!(
+        "{function}() makes a label value of more than {VALUE_BYTES_MAX} bytes, which is the limit"
+    ))
 }
 
 fn check_name(name: &str, text: &str) -> Result<(), FunctionError> {
@@ -75,8 +90,9 @@ fn compile(pattern: &str) -> Option<Regex> {
 }
 
 /// Fills a template by Go's rules: `$1`, `$name`, `${name}`, `$$` for a dollar; a name is as long
-/// as it can be; a group that is not there is empty; a dollar before anything else stays.
-fn expand(template: &str, regex: &Regex, captures: &Captures<'_>) -> String {
+/// as it can be; a group that is not there is empty; a dollar before anything else stays. None if
+/// the result is too long.
+fn expand(template: &str, regex: &Regex, captures: &Captures<'_>) -> Option<String> {
     let mut out = String::new();
     let mut rest = template;
     while let Some(at) = rest.find('$') {
@@ -91,9 +107,12 @@ fn expand(template: &str, regex: &Regex, captures: &Captures<'_>) -> String {
         } else {
             out.push('$');
         }
+        if out.len() > VALUE_BYTES_MAX {
+            return None;
+        }
     }
     out.push_str(rest);
-    out
+    (out.len() <= VALUE_BYTES_MAX).then_some(out)
 }
 
 /// The name at the start of `text`, in braces or not, and what follows it.
@@ -175,6 +194,19 @@ mod tests {
         );
         let joined = call(Function::LabelJoin, &["dst", "-", ""]).expect_err("invalid").0;
         assert_eq!(joined, "invalid source label name in label_join(): ");
+    }
+
+    #[test]
+    fn values_have_a_limit() {
+        let long = "$1".repeat(VALUE_BYTES_MAX / 10);
+        let texts = ["dst", long.as_str(), "src", "(.*)"];
+        let error = call(Function::LabelReplace, &texts).expect_err("too long").0;
+        assert_eq!(
+            error,
+            "label_replace() makes a label value of more than 65536 bytes, which is the limit"
+        );
+        let separator = "-".repeat(VALUE_BYTES_MAX);
+        assert!(call(Function::LabelJoin, &["dst", &separator, "src", "src"]).is_err());
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Annotations as functions give them: what happened and to which metric. Where in the query that
 //! was is known only to the caller, which turns a note into an annotation.
 
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashMap, FxHasher};
+
 use crate::promql::annotations::Severity;
 use crate::promql::text::quote;
 
@@ -172,6 +176,8 @@ impl Note {
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     entries: Vec<Note>,
+    /// Places of the notes by their hash: there may be one for each metric.
+    places: FxHashMap<u64, Vec<u32>>,
 }
 
 impl Notes {
@@ -197,8 +203,18 @@ impl Notes {
                 && note.metric_name == name
                 && note.detail == detail
         };
-        // The newest first: a note mostly comes again at the next step.
-        if !self.entries.iter().rev().any(same) {
+        // A note mostly comes again at the next step.
+        if self.entries.last().is_some_and(same) {
+            return;
+        }
+        let mut hasher = FxHasher::default();
+        (argument, name, detail, std::mem::discriminant(&kind)).hash(&mut hasher);
+        if let NoteKind::InvalidQuantile(value) = kind {
+            value.to_bits().hash(&mut hasher);
+        }
+        let places = self.places.entry(hasher.finish()).or_default();
+        if !places.iter().any(|at| self.entries.get(*at as usize).is_some_and(same)) {
+            places.push(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
             let (metric_name, detail) = (name.to_owned(), detail.to_owned());
             self.entries.push(Note { kind, metric_name, detail, argument });
         }
