@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 /// A cache that holds at most a given number of bytes, as told by its users.
-pub struct Cache<K, V> {
+pub(crate) struct Cache<K, V> {
     half_bytes_max: usize,
     state: Mutex<State<K, V>>,
 }
@@ -22,13 +22,13 @@ struct State<K, V> {
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     /// A cache of up to `bytes_max`.
     #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         let state = State { young: HashMap::new(), young_bytes: 0, old: HashMap::new() };
         Self { half_bytes_max: bytes_max / 2, state: Mutex::new(state) }
     }
 
     /// The value of `key`, if it is there.
-    pub fn get(&self, key: &K) -> Option<V> {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
         let mut state = self.state.lock();
         if let Some((value, _)) = state.young.get(key) {
             return Some(value.clone());
@@ -40,7 +40,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     }
 
     /// Puts in a value that takes `bytes`.
-    pub fn insert(&self, key: K, value: V, bytes: usize) {
+    pub(crate) fn insert(&self, key: K, value: V, bytes: usize) {
         if bytes <= self.half_bytes_max {
             self.put_young(&mut self.state.lock(), key, value, bytes);
         }

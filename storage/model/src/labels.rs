@@ -47,8 +47,11 @@ impl Labels {
     /// Builds from pairs the caller knows to be sorted by name, unique and without empty values.
     #[must_use]
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut text = String::new();
-        let mut ends = Vec::new();
+        let pairs = pairs.into_iter();
+        // Room for a label set of the usual size, since growing step by step costs more than the
+        // labels.
+        let mut text = String::with_capacity(256);
+        let mut ends = Vec::with_capacity(2 * pairs.size_hint().0.max(8));
         for (name, value) in pairs {
             text.push_str(name);
             ends.push(offset(&text));

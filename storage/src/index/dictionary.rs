@@ -61,7 +61,7 @@ pub(super) fn walk_frame(
 
 /// A decoded frame.
 #[derive(Debug)]
-pub struct Frame {
+pub(super) struct Frame {
     text: String,
     /// End of each value in `text`.
     ends: Vec<u32>,

@@ -15,9 +15,8 @@ mod select;
 mod tenant;
 
 pub use builder::{IndexBuilder, IndexPlace, IndexSections};
-pub use dictionary::Frame;
 pub use packer::{ItemRef, ValueSource};
-pub use tenant::{FrameCache, FrameKey, LabelVisitor, Reading, TenantIndex};
+pub use tenant::{IndexCaches, LabelVisitor, Reading, TenantIndex};
 
 #[cfg(test)]
 mod tests;

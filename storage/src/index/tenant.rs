@@ -15,17 +15,23 @@ use crate::catalog::BlockId;
 use crate::envelope::section;
 use crate::error::{AtPlace, Error, Result};
 
-/// Names a decoded frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FrameKey {
-    /// The block.
-    pub block: BlockId,
-    /// The frame in its dictionaries.
-    pub item: ItemRef,
+/// Names a decoded frame: the block, and the frame in its dictionaries.
+type FrameKey = (BlockId, ItemRef);
+
+/// Decoded parts of the indexes of all blocks.
+pub struct IndexCaches {
+    frames: Cache<FrameKey, Arc<Frame>>,
+    /// By block and number.
+    label_pages: Cache<(BlockId, u32), Arc<Vec<Column>>>,
 }
 
-/// Decoded frames of all blocks.
-pub type FrameCache = Cache<FrameKey, Arc<Frame>>;
+impl IndexCaches {
+    /// Caches of up to `bytes_max` each.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { frames: Cache::new(bytes_max), label_pages: Cache::new(bytes_max) }
+    }
+}
 
 /// Takes a series' id and its label set.
 pub type LabelVisitor<'a> = dyn FnMut(u32, &[(&str, &str)]) + 'a;
@@ -42,8 +48,8 @@ pub struct TenantIndex {
 pub struct Reading<'a> {
     /// The block's values.
     pub source: &'a dyn ValueSource,
-    /// Where decoded frames are kept.
-    pub frames: &'a FrameCache,
+    /// Where decoded parts are kept.
+    pub caches: &'a IndexCaches,
 }
 
 impl TenantIndex {
@@ -145,8 +151,12 @@ impl TenantIndex {
     }
 
     /// The columns of a label page.
-    pub(super) fn label_page(&self, reading: Reading<'_>, page: u32) -> Result<Vec<Column>> {
+    pub(super) fn label_page(&self, reading: Reading<'_>, page: u32) -> Result<Arc<Vec<Column>>> {
         let number = self.place.first_label_page.saturating_add(page);
+        let key = (self.block, number);
+        if let Some(found) = reading.caches.label_pages.get(&key) {
+            return Ok(found);
+        }
         let place = || reading.source.place(section::LABELS, number);
         let series_count = PAGE_SERIES.min(self.place.series_count - page * PAGE_SERIES);
         let mut found = Vec::new();
@@ -158,7 +168,13 @@ impl TenantIndex {
             let name = self.names.get(column.name as usize);
             name.is_some_and(|name| column.runs.iter().all(|run| run.value <= name.value_count))
         });
-        if known { Ok(found) } else { Err(Error::corrupt(place(), "a label is not known")) }
+        if !known {
+            return Err(Error::corrupt(place(), "a label is not known"));
+        }
+        let bytes = found.iter().map(|column| size_of_val(&column.runs[..]) + 32).sum();
+        let found = Arc::new(found);
+        reading.caches.label_pages.insert(key, Arc::clone(&found), bytes);
+        Ok(found)
     }
 
     /// Hands the label sets of `ids` to `visit`, ascending by id.
@@ -194,8 +210,8 @@ impl TenantIndex {
         let place = || format!("the dictionary of label {:?}", name.name);
         let item =
             name.frames.get(frame).ok_or_else(|| Error::corrupt(place(), "ends early"))?.item;
-        let key = FrameKey { block: self.block, item };
-        if let Some(found) = reading.frames.get(&key) {
+        let key = (self.block, item);
+        if let Some(found) = reading.caches.frames.get(&key) {
             return Ok(found);
         }
         let bytes = reading.source.item(section::DICTIONARIES, item)?;
@@ -205,7 +221,7 @@ impl TenantIndex {
             let detail = format!("{expected} values expected, {} found", decoded.len());
             return Err(Error::corrupt(place(), detail));
         }
-        reading.frames.insert(key, Arc::clone(&decoded), decoded.bytes());
+        reading.caches.frames.insert(key, Arc::clone(&decoded), decoded.bytes());
         Ok(decoded)
     }
 }

@@ -120,8 +120,8 @@ proptest! {
     ) {
         let series = sorted(series);
         let (memory, place) = build(&series);
-        let frames = FrameCache::new(1 << 20);
-        let reading = Reading { source: &memory, frames: &frames };
+        let caches = IndexCaches::new(1 << 20);
+        let reading = Reading { source: &memory, caches: &caches };
         let index = TenantIndex::open(&memory, BlockId(1), place).expect("it was written");
         let ids = index.select(reading, &matchers).expect("it was written");
         let expected: Vec<u32> =
@@ -176,8 +176,8 @@ fn a_large_index_agrees_too() {
     let series = sorted(series);
     let (memory, place) = build(&series);
     assert!(memory.labels.len() == 3 && memory.dictionaries.len() > 1);
-    let frames = FrameCache::new(1 << 20);
-    let reading = Reading { source: &memory, frames: &frames };
+    let caches = IndexCaches::new(1 << 20);
+    let reading = Reading { source: &memory, caches: &caches };
     let index = TenantIndex::open(&memory, BlockId(1), place).expect("it was written");
     let cases: [&[(MatchOp, &str, &str)]; 9] = [
         &[(MatchOp::Equal, "__name__", "m1"), (MatchOp::Regex, "instance", "ut.*beef.*")],

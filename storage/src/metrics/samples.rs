@@ -154,7 +154,12 @@ impl SeriesSamples {
         if last < first {
             return self.append(other);
         }
+        if self.is_same(other) {
+            return;
+        }
         let mut merged = Self::default();
+        merged.timestamps.reserve(self.len() + other.len());
+        merged.values.reserve(self.len() + other.len());
         {
             let mut mine = self.iter().peekable();
             let mut theirs = other.iter().peekable();
@@ -174,6 +179,17 @@ impl SeriesSamples {
             mine.chain(theirs).for_each(|sample| merged.push_ref(sample));
         }
         *self = merged;
+    }
+
+    /// Whether both are floats of the same times and bits: a repeat.
+    fn is_same(&self, other: &Self) -> bool {
+        let plain =
+            |samples: &Self| samples.histograms.is_empty() && samples.start_timestamps.is_empty();
+        let same_bits = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits();
+        plain(self)
+            && plain(other)
+            && self.timestamps == other.timestamps
+            && self.values.iter().zip(&other.values).all(same_bits)
     }
 
     /// Appends samples that are all later than the last one here.

@@ -5,22 +5,25 @@ use std::sync::Arc;
 use super::directory::Group;
 use crate::cache::Cache;
 use crate::catalog::BlockId;
-use crate::index::{FrameCache, TenantIndex};
+use crate::index::{IndexCaches, TenantIndex};
 use crate::series::TenantId;
 
-const FRAMES_BYTES: usize = 8 << 20;
-const GROUPS_BYTES: usize = 8 << 20;
-const TIMES_BYTES: usize = 8 << 20;
-const INDEXES_BYTES: usize = 16 << 20;
+const INDEX_PARTS_BYTES: usize = 6 << 20;
+const GROUPS_BYTES: usize = 4 << 20;
+const TIMES_BYTES: usize = 4 << 20;
+const PAGES_BYTES: usize = 8 << 20;
+const INDEXES_BYTES: usize = 8 << 20;
 
 /// The caches.
 pub struct BlockCaches {
-    /// Frames of dictionaries.
-    pub frames: FrameCache,
+    /// Frames of dictionaries and label pages.
+    pub(super) index_parts: IndexCaches,
     /// Groups of the directory.
     pub(super) groups: Cache<(BlockId, u32), Arc<Group>>,
     /// Bodies of time vectors.
     pub(super) times: Cache<(BlockId, u32), Arc<Vec<u8>>>,
+    /// Bodies of pages of values that had to be unzipped.
+    pub(super) pages: Cache<(BlockId, u32), Arc<Vec<u8>>>,
     /// Tables of names of a tenant.
     pub(super) indexes: Cache<(BlockId, TenantId), Arc<TenantIndex>>,
 }
@@ -28,9 +31,10 @@ pub struct BlockCaches {
 impl Default for BlockCaches {
     fn default() -> Self {
         Self {
-            frames: Cache::new(FRAMES_BYTES),
+            index_parts: IndexCaches::new(INDEX_PARTS_BYTES),
             groups: Cache::new(GROUPS_BYTES),
             times: Cache::new(TIMES_BYTES),
+            pages: Cache::new(PAGES_BYTES),
             indexes: Cache::new(INDEXES_BYTES),
         }
     }

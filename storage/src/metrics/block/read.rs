@@ -23,6 +23,8 @@ use crate::metrics::samples::SeriesSamples;
 pub(super) struct SampleReader<'a> {
     block: &'a Block,
     range: TimeRange,
+    /// The value of time vectors read last; neighbours are mostly in one.
+    vectors: Option<(u32, Arc<Vec<u8>>)>,
     /// The vector decoded last, and which of its times lie inside the range.
     vector: Option<u32>,
     times: Vec<i64>,
@@ -37,6 +39,7 @@ impl<'a> SampleReader<'a> {
         Self {
             block,
             range,
+            vectors: None,
             vector: None,
             times: Vec::new(),
             wanted: 0..0,
@@ -96,7 +99,7 @@ impl<'a> SampleReader<'a> {
     ) -> Result<()> {
         let block = self.block;
         let place = || block.place(section::VALUES, page.number);
-        block.with_body(section::VALUES, page.number, &mut |body| {
+        block.with_page(page.number, &mut |body| {
             let reader = PageReader::open(Input::new(body)).at(place)?;
             for &id in ids {
                 let payload = reader.payload((id - page.first) as usize).at(place)?;
@@ -154,7 +157,10 @@ impl<'a> SampleReader<'a> {
         self.vector = None;
         let number = vector / VECTORS_PER_VALUE;
         let place = || self.block.place(section::TIMES, number);
-        let body = self.block.times(number)?;
+        let body = match self.vectors.take() {
+            Some((kept, body)) if kept == number => body,
+            _ => self.block.times(number)?,
+        };
         let bytes = time_vectors::vector(&body, (vector % VECTORS_PER_VALUE) as usize).at(place)?;
         // A vector belongs to a series, so it has no more times than the block has samples.
         let len_max = usize::try_from(self.block.manifest().sample_count).unwrap_or(usize::MAX);
@@ -163,6 +169,7 @@ impl<'a> SampleReader<'a> {
         let start = before(self.range.start.0);
         self.wanted = start..before(self.range.end.0).max(start);
         self.vector = Some(vector);
+        self.vectors = Some((number, body));
         Ok(())
     }
 

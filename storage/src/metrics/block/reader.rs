@@ -1,5 +1,6 @@
 //! Reads a block: its manifest when it is opened, everything else when it is asked for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ephemeris_model::{Exemplar, Matcher, TimeRange, TimestampMs};
@@ -16,7 +17,7 @@ use crate::envelope::{self, section};
 use crate::error::{AtPlace, Error, ErrorKind, Result};
 use crate::index::{Reading, TenantIndex, ValueSource};
 use crate::metrics::samples::SeriesSamples;
-use crate::rocks::Rocks;
+use crate::rocks::{Rocks, Value};
 use crate::series::TenantId;
 
 pub use crate::index::LabelVisitor;
@@ -38,14 +39,8 @@ impl ValueSource for Block {
         number: u32,
         read: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let Some(value) = self.rocks.get(self.row.id, section, number)? else {
-            return Err(Error::corrupt(self.place(section, number), "it is missing"));
-        };
-        let body = envelope::open(section, number, &value).map_err(|error| match error {
-            Error::Corrupt { detail, .. } => Error::corrupt(self.place(section, number), detail),
-            other => other,
-        })?;
-        read(&body)
+        let value = self.value(section, number)?;
+        read(&self.open_value(section, number, &value)?)
     }
 
     fn place(&self, section: u8, number: u32) -> String {
@@ -129,7 +124,7 @@ impl Block {
     }
 
     fn reading(&self) -> Reading<'_> {
-        Reading { source: self, frames: &self.rocks.caches().frames }
+        Reading { source: self, caches: &self.rocks.caches().index_parts }
     }
 
     /// The series of `tenant` that satisfy all matchers, as ids of this block. Ids ascend in
@@ -200,6 +195,41 @@ impl Block {
             Error::corrupt(self.place(section::DIRECTORY, number), "a series is missing")
         })?;
         Ok(id..number * GROUP_SERIES + u32::from(end))
+    }
+
+    fn value(&self, section: u8, number: u32) -> Result<Value<'_>> {
+        let found = self.rocks.get(self.row.id, section, number)?;
+        found.ok_or_else(|| Error::corrupt(self.place(section, number), "it is missing"))
+    }
+
+    fn open_value<'a>(&self, section: u8, number: u32, value: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+        envelope::open(section, number, value).map_err(|error| match error {
+            Error::Corrupt { detail, .. } => Error::corrupt(self.place(section, number), detail),
+            other => other,
+        })
+    }
+
+    /// Hands the body of a page of values to `read`. Queries read a page in parts, so an unzipped
+    /// body is kept for a while.
+    pub(super) fn with_page(
+        &self,
+        number: u32,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let key = (self.row.id, number);
+        let pages = &self.rocks.caches().pages;
+        if let Some(body) = pages.get(&key) {
+            return read(&body);
+        }
+        let value = self.value(section::VALUES, number)?;
+        match self.open_value(section::VALUES, number, &value)? {
+            Cow::Borrowed(body) => read(body),
+            Cow::Owned(body) => {
+                let body = Arc::new(body);
+                pages.insert(key, Arc::clone(&body), body.len() + 64);
+                read(&body)
+            }
+        }
     }
 
     /// A group of the directory.
