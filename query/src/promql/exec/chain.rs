@@ -329,7 +329,8 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
                     out.values.clear();
                     out.values.resize(grid.count, ABSENT);
                     let name = visible_name(self.context, out);
-                    self.looked_at += slider.run(params, &self.scratch, &name, out)?;
+                    self.looked_at +=
+                        slider.run(params, &self.scratch, &name, out, self.context.budget)?;
                     out.drop_name |= drops_name(windows.function);
                 }
             }
@@ -409,7 +410,8 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
                 };
                 let samples = cleaned(samples, starts, &mut self.scratch);
                 let name = self.out.labels.clone();
-                self.looked_at += slider.run(params, samples, &name, &mut self.out)?;
+                self.looked_at +=
+                    slider.run(params, samples, &name, &mut self.out, self.context.budget)?;
                 self.out.drop_name = drops_name(windows.function);
             }
             Base::Vector(_) => return Ok(()),

@@ -3,12 +3,16 @@
 use ephemeris_model::{Labels, SampleBuffer, is_stale};
 
 use super::batch::StepSeries;
+use crate::budget::Budget;
 use crate::promql::ast::Extension;
 use crate::promql::error::QueryError;
 use crate::promql::functions::{
     Function, NoteKind, Notes, RangeCall, RateWindows, Window, possibly_no_counter,
 };
 use crate::promql::plan::{Grid, Times};
+
+/// Samples in windows after which the budget is asked again whether the query may go on.
+const SAMPLES_UNCHECKED_MAX: u32 = 1 << 18;
 
 /// How windows lie over the samples.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,7 @@ impl Slider {
         samples: &SampleBuffer,
         name: &Labels,
         out: &mut StepSeries,
+        budget: &Budget,
     ) -> Result<u64, QueryError> {
         if self.windows.is_empty() || self.timestamps != samples.timestamps {
             self.fit(&samples.timestamps);
@@ -91,7 +96,7 @@ impl Slider {
         let plain = samples.histograms.is_empty() && samples.start_timestamps.is_empty();
         match &mut self.rates {
             Some(rates) if plain => rates.evaluate(&samples.values, &mut out.values),
-            _ => self.each_window(params, samples, name, out)?,
+            _ => self.each_window(params, samples, name, out, budget)?,
         }
         if possibly_no_counter(self.function, name) && out.values.iter().any(|v| !is_stale(*v)) {
             self.notes.add(NoteKind::PossibleNonCounter, 0, name);
@@ -140,13 +145,21 @@ impl Slider {
         samples: &SampleBuffer,
         metric_name: &str,
         out: &mut StepSeries,
+        budget: &Budget,
     ) -> Result<(), QueryError> {
         let slide = &self.slide;
+        let mut unchecked = 0;
         let mut numbers = Vec::with_capacity(params.len());
         self.call.start_series();
         for (step, (from, to)) in self.windows.iter().enumerate() {
             if from == to {
                 continue;
+            }
+            // One series alone may keep a thread busy for minutes.
+            unchecked += (to - from).min(SAMPLES_UNCHECKED_MAX);
+            if unchecked >= SAMPLES_UNCHECKED_MAX {
+                budget.check()?;
+                unchecked = 0;
             }
             numbers.clear();
             numbers.extend(params.iter().map(|column| column[step]));
