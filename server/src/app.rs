@@ -89,10 +89,14 @@ impl App {
         })
     }
 
-    /// Takes the open store; from now on the server is ready.
+    /// Takes the open store.
     pub fn opened(&self, store: Arc<Store>) {
         // It is opened once; a second store would be dropped, never mixed in.
         let _ = self.store.set(store);
+    }
+
+    /// Requests are served from now on.
+    pub fn ready(&self) {
         let (starting, ready) = (Phase::Starting as u8, Phase::Ready as u8);
         // A shutdown that came first wins.
         let _ = self.phase.compare_exchange(starting, ready, Ordering::AcqRel, Ordering::Acquire);

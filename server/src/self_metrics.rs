@@ -9,7 +9,7 @@ use ephemeris_model::{
     BodyKind, Labels, METRIC_NAME, Metadata, MetricType, Sample, TimestampMs, stale_nan,
 };
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::api::tenant::ANONYMOUS;
 use crate::app::App;
@@ -20,16 +20,23 @@ const JOB: &str = "ephemeris";
 /// Metadata is sent with every such write.
 const METADATA_EVERY: u64 = 20;
 
-/// Stores the metrics at once and then at each interval, until `stopping` is true; then ends the
+/// Stores the metrics for the first time.
+pub async fn begin(app: &Arc<App>, address: SocketAddr) {
+    if !app.config.self_metrics_interval.is_zero() {
+        store(app, address, Round::Number(0)).await;
+    }
+}
+
+/// Stores the metrics at each interval, until `stopping` is true; then ends the
 /// series with staleness markers.
 pub async fn run(app: Arc<App>, address: SocketAddr, mut stopping: watch::Receiver<bool>) {
     let interval = app.config.self_metrics_interval;
     if interval.is_zero() {
         return;
     }
-    let mut ticks = tokio::time::interval(interval);
+    let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut round = 0;
+    let mut round = 1;
     loop {
         tokio::select! {
             biased;

@@ -104,6 +104,9 @@ impl Server {
         };
         let store = opened.map_err(|error| ServerError::Open(error.to_string()))??;
         self.app.opened(Arc::clone(&store));
+        // Before anybody can ask, so that the first query has data.
+        self_metrics::begin(&self.app, self.address).await;
+        self.app.ready();
         tracing::info!(address = %self.address, "ready");
         let own = tokio::spawn(self_metrics::run(
             Arc::clone(&self.app),

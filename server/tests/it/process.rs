@@ -1,0 +1,137 @@
+//! The binary: how it starts, how it ends, what it says when it cannot.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::tempdir;
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn command(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ephemeris"));
+    command.arg("serve").arg("--data-dir").arg(data_dir).args(["--listen", "127.0.0.1:0"]);
+    command.args(["--self-metrics-interval", "0"]).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end, which must come by itself.
+fn output(command: &mut Command) -> Output {
+    let child = command.stderr(Stdio::piped()).spawn().expect("the binary was built");
+    let id = child.id().to_string();
+    let (sender, ended) = std::sync::mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-KILL", &id]).status();
+        }
+    });
+    let output = child.wait_with_output().expect("the child was started here");
+    drop(sender);
+    watchdog.join().expect("the watchdog does not panic");
+    output
+}
+
+/// A server in a process of its own, killed when the test ends.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+    log: std::thread::JoinHandle<Vec<String>>,
+}
+
+impl Process {
+    /// Starts it and waits until it says that it is ready.
+    fn start(data_dir: &Path) -> Self {
+        let mut child =
+            command(data_dir).stderr(Stdio::piped()).spawn().expect("the binary was built");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let (sender, ready) = std::sync::mpsc::channel();
+        let log = std::thread::spawn(move || {
+            let mut lines = Vec::new();
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if line.contains(" ready ")
+                    && let Some((_, address)) = line.split_once("address=")
+                {
+                    let _ = sender.send(address.trim().to_owned());
+                }
+                lines.push(line);
+            }
+            lines
+        });
+        let address = ready.recv_timeout(PATIENCE);
+        let address = address.expect("it says where it listens").parse().expect("an address");
+        Self { child, address, log }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the process is gone");
+    }
+
+    fn wait(mut self) -> (Option<i32>, Vec<String>) {
+        let code = self.child.wait().expect("the child was started here").code();
+        (code, self.log.join().expect("the reader does not panic"))
+    }
+}
+
+#[test]
+fn it_ends_well_after_either_signal() {
+    for signal in ["-TERM", "-INT"] {
+        let dir = tempdir().expect("a temporary directory");
+        let process = Process::start(dir.path());
+        process.signal(signal);
+        let (code, log) = process.wait();
+        assert_eq!(code, Some(0), "{log:?}");
+        assert!(log.last().is_some_and(|line| line.contains("stopped")), "{log:?}");
+    }
+}
+
+#[test]
+fn an_open_connection_does_not_hold_up_the_end() {
+    let dir = tempdir().expect("a temporary directory");
+    let process = Process::start(dir.path());
+    let idle = std::net::TcpStream::connect(process.address).expect("it listens");
+    process.signal("-TERM");
+    assert_eq!(process.wait().0, Some(0));
+    drop(idle);
+}
+
+#[test]
+fn what_it_cannot_do_it_says() {
+    let dir = tempdir().expect("a temporary directory");
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let taken = listener.local_addr().expect("a bound socket has an address").to_string();
+    let mut other = Command::new(env!("CARGO_BIN_EXE_ephemeris"));
+    other.args(["serve", "--listen", &taken, "--data-dir"]).arg(dir.path());
+    let failed = output(&mut other);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(said(&failed).contains(&format!("cannot listen on {taken}: ")), "{}", said(&failed));
+    drop(listener);
+
+    let failed = output(command(dir.path()).args(["--retention", "soon"]));
+    assert_eq!(failed.status.code(), Some(1));
+    let text = "ephemeris: --retention: \"soon\" is no duration; write 15s, 1h30m, 400d or 0\n";
+    assert_eq!(said(&failed), text);
+
+    let failed = output(command(dir.path()).env("EPHEMERIS_DURABILITY", "maybe"));
+    assert!(said(&failed).contains("EPHEMERIS_DURABILITY: "), "{}", said(&failed));
+
+    let file = dir.path().join("c.yaml");
+    std::fs::write(&file, "colour: red\n").expect("the directory is writable");
+    let failed = output(command(dir.path()).arg("--config").arg(&file));
+    assert!(said(&failed).contains("unknown key \"colour\""), "{}", said(&failed));
+}
+
+#[test]
+fn a_data_directory_has_one_owner() {
+    let dir = tempdir().expect("a temporary directory");
+    let process = Process::start(dir.path());
+    let second = output(&mut command(dir.path()));
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("in use"), "{said}");
+    process.signal("-TERM");
+    assert_eq!(process.wait().0, Some(0));
+}
