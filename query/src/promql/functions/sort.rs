@@ -42,10 +42,9 @@ pub(super) fn by_label(
     }
     let names: Vec<&str> = call.texts(0).collect();
     series.sort_by(|a, b| {
-        let value = |one: &'_ StepSeries, name: &str| one.labels.get(name).map(str::to_owned);
         let by_names = names.iter().map(|name| {
-            let (x, y) = (value(a, name).unwrap_or_default(), value(b, name).unwrap_or_default());
-            natural_order(&x, &y)
+            let value = a.labels.get(name).unwrap_or_default();
+            natural_order(value, b.labels.get(name).unwrap_or_default())
         });
         let ordering = by_names.fold(Ordering::Equal, Ordering::then);
         let ordering = ordering.then_with(|| a.labels.cmp(&b.labels));
