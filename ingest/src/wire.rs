@@ -90,11 +90,11 @@ impl<'a> Reader<'a> {
             3 => WireType::GroupStart,
             4 => WireType::GroupEnd,
             5 => WireType::Fixed32,
-            other => return Err(malformed(at, &format!("unknown wire type {other}"))),
+            other => return Err(unknown_wire_type(at, other)),
         };
         match u32::try_from(key >> 3) {
             Ok(number @ 1..=0x1fff_ffff) => Ok(Some(Field { number, wire, at })),
-            _ => Err(malformed(at, &format!("field number {} is out of range", key >> 3))),
+            _ => Err(bad_number(at, key >> 3)),
         }
     }
 
@@ -141,10 +141,7 @@ impl<'a> Reader<'a> {
                 self.at += content.len();
                 Ok(content)
             }
-            None => Err(malformed(
-                start,
-                &format!("{what} is {length} bytes, but only {} are left", rest.len()),
-            )),
+            None => Err(too_long(start, what, length, rest.len())),
         }
     }
 
@@ -214,7 +211,12 @@ impl Field {
         if self.wire == wire {
             return Ok(());
         }
-        Err(malformed(self.at, &format!("{what} is {:?}, expected {wire:?}", self.wire)))
+        Err(self.unexpected(wire, what))
+    }
+
+    #[cold]
+    fn unexpected(&self, wire: WireType, what: &str) -> IngestError {
+        malformed(self.at, &format!("{what} is {:?}, expected {wire:?}", self.wire))
     }
 }
 
@@ -226,6 +228,21 @@ pub(crate) const fn zigzag(value: u64) -> i64 {
 #[cold]
 pub(crate) fn malformed(at: usize, what: &str) -> IngestError {
     IngestError::Malformed { at, what: what.to_owned() }
+}
+
+#[cold]
+fn too_long(at: usize, what: &str, length: u64, left: usize) -> IngestError {
+    malformed(at, &format!("{what} is {length} bytes, but only {left} are left"))
+}
+
+#[cold]
+fn unknown_wire_type(at: usize, wire: u64) -> IngestError {
+    malformed(at, &format!("unknown wire type {wire}"))
+}
+
+#[cold]
+fn bad_number(at: usize, number: u64) -> IngestError {
+    malformed(at, &format!("field number {number} is out of range"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! one after the other. Both versions of the protocol hand labels on in this form.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use ephemeris_model::{LabelSource, RejectReason};
 
@@ -10,11 +9,11 @@ use crate::error::IngestError;
 use crate::wire::{Reader, WireType};
 
 /// Tag of `TimeSeries.labels` in remote write 1.0.
-const TAG_LABEL: u8 = 0x0a;
+pub(super) const TAG_LABEL: u8 = 0x0a;
 /// Tag of `Label.name`.
-const TAG_NAME: u8 = 0x0a;
+pub(super) const TAG_NAME: u8 = 0x0a;
 /// Tag of `Label.value`.
-const TAG_VALUE: u8 = 0x12;
+pub(super) const TAG_VALUE: u8 = 0x12;
 
 /// More labels than any setting allows; beyond it they are not even listed.
 const LABELS_MAX: usize = 1 << 16;
@@ -73,20 +72,39 @@ pub(super) fn read_pair(mut label: Reader<'_>) -> Result<Pair<'_>, IngestError> 
 }
 
 /// Length of the plain labels, tags included, at the start of a series.
+///
+/// The same checks as in [`plain_label`]. From one label to the next only its length is needed, so
+/// that checks of several labels run at the same time; this is most of what decoding costs.
 #[inline]
 pub(super) fn plain_labels_length(series: &[u8]) -> usize {
     let mut end = 0;
-    while let Some((_, length)) = series.get(end..).and_then(plain_label) {
-        end += length;
+    while let Some(head) = series.get(end..).and_then(<[u8]>::first_chunk) {
+        let head = u32::from_le_bytes(*head);
+        let (length, name_length) = ((head >> 8 & 0xff) as usize, (head >> 24) as usize);
+        let Some(&[tag, value_length]) =
+            series.get(end + 4 + name_length..).and_then(<[u8]>::first_chunk)
+        else {
+            break;
+        };
+        let is_plain = head & PLAIN_MASK == PLAIN_HEAD
+            && tag == TAG_VALUE
+            && length == 4 + name_length + usize::from(value_length);
+        let next = end + 2 + length;
+        if !is_plain || next > series.len() {
+            break;
+        }
+        end = next;
     }
     end
 }
 
+/// The first four bytes of a plain label without its two lengths, and which of their bits are
+/// certain: both tags, and that the label is below 128 bytes.
+const PLAIN_HEAD: u32 = u32::from_le_bytes([TAG_LABEL, 0, TAG_NAME, 0]);
+const PLAIN_MASK: u32 = u32::from_le_bytes([0xff, 0x80, 0xff, 0]);
+
 /// A plain label at the start of `labels`, and its length with the tag. A plain label is a short
 /// name, then a short value, in less than 128 bytes together; nearly all are.
-///
-/// From one label to the next only its length is needed, so that checks of several labels run at
-/// the same time; this is most of what decoding costs.
 #[inline]
 fn plain_label(labels: &[u8]) -> Option<(Pair<'_>, usize)> {
     let &[TAG_LABEL, length @ 0..0x80, TAG_NAME, name_length] = labels.first_chunk()? else {
@@ -131,128 +149,10 @@ pub(super) fn metric_name(raw: &[u8]) -> String {
     found.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
 }
 
-/// Names and values as parts of labels: encoded once each, copied into any number of labels.
-#[derive(Default)]
-pub(super) struct LabelParts {
-    /// Of each part: the byte for its tag, its length, its text. Some bytes more at the end, so
-    /// that a copy may read beyond a part.
-    encoded: Vec<u8>,
-    /// Where each part lies.
-    places: Vec<Range<usize>>,
-}
-
-/// Parts up to this length are copied in one step of fixed size.
-const PART_COPY_BYTES: usize = 32;
-
-impl LabelParts {
-    /// Encodes all `texts`; a part has the number of its text.
-    pub(super) fn new(texts: &[&[u8]]) -> Self {
-        let bytes: usize = texts.iter().map(|text| text.len() + 6).sum();
-        let mut parts = Self {
-            encoded: Vec::with_capacity(bytes + PART_COPY_BYTES),
-            places: Vec::with_capacity(texts.len()),
-        };
-        for text in texts {
-            let start = parts.encoded.len();
-            parts.encoded.push(0);
-            append_varint(&mut parts.encoded, text.len());
-            parts.encoded.extend_from_slice(text);
-            parts.places.push(start..parts.encoded.len());
-        }
-        parts.encoded.extend_from_slice(&[0; PART_COPY_BYTES]);
-        parts
-    }
-
-    /// Bytes the parts of `texts` take.
-    pub(super) fn bytes(texts: &[&[u8]]) -> usize {
-        texts.iter().map(|text| text.len() + 6 + size_of::<Range<usize>>()).sum()
-    }
-
-    /// Where part `number` lies.
-    #[inline]
-    pub(super) fn place(&self, number: u32) -> Option<&Range<usize>> {
-        self.places.get(number as usize)
-    }
-
-    /// Appends a label in the form [`RawLabels`] reads.
-    #[inline]
-    pub(super) fn append_label(
-        &self,
-        raw: &mut Vec<u8>,
-        name: &Range<usize>,
-        value: &Range<usize>,
-    ) {
-        match u8::try_from(name.len() + value.len()) {
-            Ok(length @ 0..0x80) => raw.extend_from_slice(&[TAG_LABEL, length]),
-            _ => {
-                raw.push(TAG_LABEL);
-                append_varint(raw, name.len() + value.len());
-            }
-        }
-        self.append_part(raw, TAG_NAME, name);
-        self.append_part(raw, TAG_VALUE, value);
-    }
-
-    #[inline]
-    fn append_part(&self, raw: &mut Vec<u8>, tag: u8, place: &Range<usize>) {
-        let start = raw.len();
-        let chunk = self.encoded.get(place.start..).and_then(<[u8]>::first_chunk);
-        match chunk {
-            Some(chunk) if place.len() <= PART_COPY_BYTES => {
-                let chunk: &[u8; PART_COPY_BYTES] = chunk;
-                raw.extend_from_slice(chunk);
-                raw.truncate(start + place.len());
-            }
-            _ => raw.extend_from_slice(self.encoded.get(place.clone()).unwrap_or_default()),
-        }
-        if let Some(first) = raw.get_mut(start) {
-            *first = tag;
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
-fn append_varint(raw: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        raw.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    raw.push(value as u8);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Raw label bytes of these labels.
-    fn encode(labels: &[Pair<'_>]) -> Vec<u8> {
-        let texts: Vec<&[u8]> = labels.iter().flat_map(|(name, value)| [*name, *value]).collect();
-        let parts = LabelParts::new(&texts);
-        let mut raw = Vec::new();
-        for pair in parts.places.chunks(2) {
-            parts.append_label(&mut raw, &pair[0], &pair[1]);
-        }
-        raw
-    }
-
-    #[test]
-    fn labels_appended_are_read_again() {
-        let long = vec![b'x'; 20_000];
-        let labels: [Pair<'_>; 7] = [
-            (b"__name__", b"up"),
-            (b"", b""),
-            (b"a", &long),
-            (&long, &[0xff; 127]),
-            (&[b'a'; 29], &[b'b'; 30]),
-            (&[b'c'; 31], &[b'd'; 92]),
-            (&[b'e'; 31], &[b'f'; 93]),
-        ];
-        let raw = encode(&labels);
-        let mut pairs = Vec::new();
-        RawLabels.read(&raw, &mut pairs).expect("well-formed");
-        assert_eq!(pairs, labels);
-        assert_eq!(metric_name(&raw), "up");
-    }
+    use crate::remote_write::label_writer::encode;
 
     #[test]
     fn the_short_cut_takes_plain_labels_only() {

@@ -5,6 +5,8 @@
 //! | [`v1`] | `prometheus.WriteRequest` |
 //! | [`v2`] | `io.prometheus.write.v2.Request` |
 //! | `labels` | the raw label bytes of a series, and how pairs are read from them |
+//! | `sample` | float samples |
+//! | `label_writer` | label sets written in that form |
 //! | `histogram` | native histograms and the rules they must keep |
 //! | `exemplar` | the rules for labels of exemplars |
 //! | `parts` | what both versions share while a batch is being built |
@@ -14,8 +16,10 @@ pub mod v2;
 
 mod exemplar;
 mod histogram;
+mod label_writer;
 mod labels;
 mod parts;
+mod sample;
 
 use ephemeris_model::{BodyKind, WriteBatch};
 

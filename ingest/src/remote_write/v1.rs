@@ -14,7 +14,8 @@ use crate::wire::{Field, Reader, WireType};
 use super::exemplar::ExemplarPairs;
 use super::histogram::read_histogram;
 use super::labels::{RawLabels, extend_run, plain_labels_length, read_pair};
-use super::parts::{Budget, Columns, Open, RawMetadata, Version, only_sample, read_sample};
+use super::parts::{Budget, Columns, Open, RawMetadata};
+use super::sample::{Version, only_sample, read_sample};
 
 /// Message bytes a series takes at least, as a rule; for the first guess at their number.
 const SERIES_BYTES_GUESS: usize = 256;

@@ -16,7 +16,8 @@ use crate::wire::{Field, Reader, WireType, malformed};
 use super::exemplar::ExemplarPairs;
 use super::histogram::{low_bits, read_histogram};
 use super::labels::RawLabels;
-use super::parts::{Budget, Columns, Items, Open, Version, read_sample};
+use super::parts::{Budget, Columns, Items, Open};
+use super::sample::{Version, read_sample};
 use metadata::FamilyMetadata;
 use symbols::Symbols;
 
@@ -157,7 +158,6 @@ impl<'a> Builder<'a, '_> {
     fn end_series(&mut self, open: &Open, head: &SeriesHead) -> Result<(), IngestError> {
         let labels_start = self.labels.len();
         if let Err(text) = self.symbols.write_labels(&self.refs, self.labels, &mut self.budget)? {
-            self.labels.truncate(labels_start);
             let count = self.columns.take_back(open);
             self.columns.rejects.add(RejectReason::BadSymbolReference, count, || text);
             return Ok(());

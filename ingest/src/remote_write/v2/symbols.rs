@@ -2,45 +2,43 @@
 
 use crate::error::IngestError;
 
-use super::super::labels::{LabelParts, Pair};
+use super::super::label_writer::LabelWriter;
+use super::super::labels::Pair;
 use super::super::parts::Budget;
-
-/// Bytes of tag and length a label takes beside its parts, at most.
-const LABEL_OVERHEAD_BYTES: usize = 6;
 
 /// The symbols of one request, as received.
 #[derive(Default)]
 pub(super) struct Symbols<'a> {
-    symbols: Vec<&'a [u8]>,
-    /// The same as parts of labels, once all symbols are known.
-    parts: LabelParts,
+    /// Empty once all symbols are known and `writer` has them.
+    unfinished: Vec<&'a [u8]>,
+    writer: LabelWriter<'a>,
 }
 
 impl<'a> Symbols<'a> {
     pub(super) fn push(&mut self, symbol: &'a [u8]) {
-        self.symbols.push(symbol);
+        self.unfinished.push(symbol);
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.symbols.len()
+    pub(super) fn len(&self) -> usize {
+        self.writer.texts().len()
     }
 
     /// Checks the table once it is complete: reference 0 means "nothing", so symbol 0 must be empty.
     pub(super) fn finish(&mut self, budget: &mut Budget) -> Result<(), IngestError> {
-        if let Some(first) = self.symbols.first()
+        if let Some(first) = self.unfinished.first()
             && !first.is_empty()
         {
             let first = String::from_utf8_lossy(&first[..first.len().min(100)]);
             return Err(IngestError::BadMessage(format!("symbol 0 is {first:?}, must be empty")));
         }
-        budget.take(LabelParts::bytes(&self.symbols))?;
-        self.parts = LabelParts::new(&self.symbols);
+        budget.take(LabelWriter::bytes_for(self.unfinished.len()))?;
+        self.writer = LabelWriter::new(std::mem::take(&mut self.unfinished));
         Ok(())
     }
 
     /// The symbol with number `reference`.
     pub(super) fn get(&self, reference: u32) -> Option<&'a [u8]> {
-        self.symbols.get(reference as usize).copied()
+        self.writer.texts().get(reference as usize).copied()
     }
 
     /// Names and values of a label set, or what is wrong with a reference.
@@ -55,8 +53,7 @@ impl<'a> Symbols<'a> {
         })
     }
 
-    /// Writes a label set out. The inner error is what is wrong with a reference; then part of the
-    /// label set may have been written.
+    /// Writes a label set out, or nothing and gives what is wrong with a reference.
     pub(super) fn write_labels(
         &self,
         refs: &[u32],
@@ -64,16 +61,10 @@ impl<'a> Symbols<'a> {
         budget: &mut Budget,
     ) -> Result<Result<(), String>, IngestError> {
         let (pairs, odd) = refs.as_chunks();
-        for &[name_ref, value_ref] in pairs {
-            let (Some(name), Some(value)) =
-                (self.parts.place(name_ref), self.parts.place(value_ref))
-            else {
-                return Ok(self.first_error(refs));
-            };
-            budget.take(LABEL_OVERHEAD_BYTES + name.len() + value.len())?;
-            self.parts.append_label(raw, name, value);
+        if odd.is_empty() && self.writer.append(raw, pairs, budget)? {
+            return Ok(Ok(()));
         }
-        Ok(if odd.is_empty() { Ok(()) } else { self.first_error(refs) })
+        Ok(self.first_error(refs))
     }
 
     #[cold]
@@ -82,6 +73,6 @@ impl<'a> Symbols<'a> {
     }
 
     fn no_symbol(&self, reference: u32) -> String {
-        format!("reference to symbol {reference} of {}", self.symbols.len())
+        format!("reference to symbol {reference} of {}", self.len())
     }
 }
