@@ -62,3 +62,30 @@ fn prometheus_scripts_pass_as_before() {
         assert!(kept, "{name}: was {was:?}, is {now:?}\n{details}");
     }
 }
+
+/// The deepest trees the parser lets through run on the stack a thread has by default.
+#[test]
+fn the_deepest_queries_run_on_an_ordinary_stack() {
+    let wrapped = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("{}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    let queries = [
+        wrapped("(", "vector(1)", ")", 250),
+        wrapped("abs(", "vector(1)", ")", 250),
+        wrapped("sum(", "vector(1)", ")", 250),
+        wrapped("-(", "vector(1)", ")", 120),
+        wrapped("1 + (", "vector(1)", ")", 120),
+        wrapped("vector(1) or ", "vector(1)", "", 250),
+        wrapped("", "vector(1)", " + vector(1)", 250),
+        wrapped("max_over_time(", "vector(1)", "[1m:1m])", 120),
+        wrapped("sum by (a) (topk(1, ", "vector(1)", "))", 120),
+        format!("vector(1) and vector({})", wrapped("(", "1", ")", 250)),
+    ];
+    for query in queries {
+        let script = format!("eval instant at 10m count({query})\n\t{{}} 1\n");
+        let thread = std::thread::Builder::new().stack_size(2 << 20);
+        let run = thread.spawn(move || run(&script)).expect("a thread");
+        let report = run.join().expect("no overflow");
+        assert_eq!(report.passed, 1, "{}", failures("deep", &report));
+    }
+}
