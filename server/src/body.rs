@@ -14,6 +14,10 @@ const RATE_BYTES_PER_SECOND: u64 = 64 << 10;
 /// Bytes reserved for a body before any of it has come.
 const RESERVE_BYTES_MAX: u64 = 1 << 20;
 
+/// How much of a refused body is read, and how long.
+const DRAIN_BYTES_MAX: u64 = 128 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Limits on reading a body.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
@@ -61,6 +65,7 @@ pub async fn read(mut body: Body, limits: ReadLimits) -> Result<Bytes, ReadError
     let too_large = || ReadError::TooLarge { limit: limits.bytes_max };
     let stated = stated_bytes(&body).unwrap_or(0);
     if stated > limits.bytes_max {
+        drain(body).await;
         return Err(too_large());
     }
     let began = Instant::now();
@@ -78,6 +83,7 @@ pub async fn read(mut body: Body, limits: ReadLimits) -> Result<Bytes, ReadError
         let frame = frame.map_err(|error| ReadError::Broken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         if length + data.len() as u64 > limits.bytes_max {
+            drain(body).await;
             return Err(too_large());
         }
         match first.take() {
@@ -96,10 +102,10 @@ pub async fn read(mut body: Body, limits: ReadLimits) -> Result<Bytes, ReadError
 }
 
 /// Reads and forgets what comes of a body that was refused, so that the sender gets to read the
-/// answer: most write all of the body first. Ends after `bytes_max` bytes or `timeout`.
-pub async fn drain(mut body: Body, bytes_max: u64, timeout: Duration) {
-    let deadline = Instant::now() + timeout;
-    let mut left = bytes_max;
+/// answer: most write all of the body first. Ends after [`DRAIN_BYTES_MAX`] or [`DRAIN_TIME_MAX`].
+pub async fn drain(mut body: Body) {
+    let deadline = Instant::now() + DRAIN_TIME_MAX;
+    let mut left = DRAIN_BYTES_MAX;
     while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(deadline, body.frame()).await {
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         match left.checked_sub(length) {
@@ -140,6 +146,5 @@ mod tests {
     async fn a_body_that_does_not_come_ends_the_wait() {
         let limits = ReadLimits { timeout: Duration::from_millis(1), ..ReadLimits::default() };
         assert!(matches!(read(Body::new(Never), limits).await, Err(ReadError::Slow)));
-        drain(Body::new(Never), 1, Duration::from_millis(1)).await;
     }
 }

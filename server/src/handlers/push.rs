@@ -21,9 +21,6 @@ use crate::metrics::WriteEnd;
 
 /// How long a write waits for room among the bodies being worked on.
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(5);
-/// How much of a refused body is read so that its sender gets to see the answer, and how long.
-const DRAIN_BYTES_MAX: u64 = 128 << 20;
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// Room a body of unknown size takes.
 const UNSTATED_BODY_BYTES: u64 = 4 << 20;
 
@@ -125,7 +122,7 @@ async fn refuse(
 ) -> Response {
     // A sender that asks before it sends the body needs no drain.
     if !headers.contains_key(EXPECT) {
-        body::drain(request_body, DRAIN_BYTES_MAX, DRAIN_TIME_MAX).await;
+        body::drain(request_body).await;
     }
     app.metrics.write_ended(WriteEnd::Invalid, began.elapsed());
     refusal
