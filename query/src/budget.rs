@@ -15,6 +15,8 @@ pub struct BudgetLimits {
     pub samples_max: u64,
     /// Series a query may touch, over all its selectors.
     pub series_max: u64,
+    /// Bytes of vectors and of columns of groups held in memory at once.
+    pub bytes_max: u64,
     /// Time a query may take.
     pub timeout: Duration,
 }
@@ -24,8 +26,34 @@ impl Default for BudgetLimits {
         Self {
             samples_max: 50_000_000,
             series_max: 20_000_000,
+            bytes_max: 4 << 30,
             timeout: Duration::from_secs(2 * 60),
         }
+    }
+}
+
+/// What something takes of memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Samples.
+    pub samples: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Load {
+    fn add_assign(&mut self, other: Self) {
+        self.samples = self.samples.saturating_add(other.samples);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+impl std::iter::Sum for Load {
+    fn sum<I: Iterator<Item = Self>>(loads: I) -> Self {
+        loads.fold(Self::default(), |mut sum, load| {
+            sum += load;
+            sum
+        })
     }
 }
 
@@ -48,6 +76,15 @@ pub enum BudgetError {
         /// The limit.
         max: u64,
     },
+    /// More bytes than may be held at once.
+    #[error(
+        "query processing would take too much memory in query execution; limit is {max} bytes, \
+         a share of memory_budget"
+    )]
+    Bytes {
+        /// The limit.
+        max: u64,
+    },
     /// More series than a query may touch.
     #[error("query would touch {got} series; limit is {max} (query.series_max)")]
     Series {
@@ -65,6 +102,7 @@ pub struct Budget {
     deadline: Instant,
     cancel: Arc<AtomicBool>,
     held: AtomicU64,
+    held_bytes: AtomicU64,
     peak: AtomicU64,
     read: AtomicU64,
     series: AtomicU64,
@@ -86,6 +124,7 @@ impl Budget {
             deadline: now.checked_add(limits.timeout).unwrap_or(now),
             cancel,
             held: AtomicU64::new(0),
+            held_bytes: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             read: AtomicU64::new(0),
             series: AtomicU64::new(0),
@@ -106,25 +145,35 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes `samples` into memory until they are [released](Budget::release).
+    /// Takes `load` into memory until it is [released](Budget::release).
     ///
     /// # Errors
     /// If more would be held than allowed.
-    pub fn hold(&self, samples: u64) -> Result<(), BudgetError> {
-        let held = self.held.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
-        self.peak.fetch_max(held, Ordering::Relaxed);
-        if held > self.limits.samples_max {
+    pub fn hold(&self, load: Load) -> Result<(), BudgetError> {
+        let add = |counter: &AtomicU64, more: u64| {
+            counter.fetch_add(more, Ordering::Relaxed).saturating_add(more)
+        };
+        let samples = add(&self.held, load.samples);
+        let bytes = add(&self.held_bytes, load.bytes);
+        self.peak.fetch_max(samples, Ordering::Relaxed);
+        if samples > self.limits.samples_max {
             return Err(BudgetError::Samples { max: self.limits.samples_max });
+        }
+        if bytes > self.limits.bytes_max {
+            return Err(BudgetError::Bytes { max: self.limits.bytes_max });
         }
         Ok(())
     }
 
     /// Gives back what was held.
-    pub fn release(&self, samples: u64) {
+    pub fn release(&self, load: Load) {
         // A release beyond what is held would be a bug here; it must not wrap to a huge number.
-        let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
-            Some(held.saturating_sub(samples))
-        });
+        let give_back = |counter: &AtomicU64, less: u64| {
+            let less_held = |held: u64| Some(held.saturating_sub(less));
+            let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less_held);
+        };
+        give_back(&self.held, load.samples);
+        give_back(&self.held_bytes, load.bytes);
     }
 
     /// Whether `samples` could ever be held; asked before a size is allocated.
@@ -181,11 +230,20 @@ mod tests {
     #[test]
     fn holding_too_much_fails_and_release_makes_room() {
         let budget = Budget::new(BudgetLimits { samples_max: 10, ..BudgetLimits::default() });
-        budget.hold(8).expect("8 of 10");
-        assert_eq!(budget.hold(3), Err(BudgetError::Samples { max: 10 }));
-        budget.release(11);
-        budget.hold(10).expect("all of it again");
+        let load = |samples| Load { samples, bytes: 8 * samples };
+        budget.hold(load(8)).expect("8 of 10");
+        assert_eq!(budget.hold(load(3)), Err(BudgetError::Samples { max: 10 }));
+        budget.release(load(11));
+        budget.hold(load(10)).expect("all of it again");
         assert_eq!(budget.samples_peak(), 11);
+    }
+
+    #[test]
+    fn bytes_have_a_limit_of_their_own() {
+        let budget = Budget::new(BudgetLimits { bytes_max: 100, ..BudgetLimits::default() });
+        budget.hold(Load { samples: 1, bytes: 100 }).expect("all of it");
+        let more = Load { samples: 0, bytes: 1 };
+        assert_eq!(budget.hold(more), Err(BudgetError::Bytes { max: 100 }));
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl QueryRequest {
             limits: BudgetLimits {
                 samples_max: settings.samples_max,
                 series_max: settings.series_max,
+                bytes_max: app.memory_budget_bytes / 2,
                 timeout,
             },
             engine,

@@ -6,11 +6,19 @@ use super::Context;
 use super::batch::{ABSENT, StepSeries};
 use super::chain::{self, Sink};
 use super::held::Held;
+use super::read::Absorb;
 use crate::promql::error::QueryError;
 use crate::promql::plan::{Absent, Grid};
 
 /// Marks the steps that have a sample.
 struct Present(Vec<bool>);
+
+impl Absorb for Present {
+    fn absorb(&mut self, next: Self) -> Result<(), QueryError> {
+        self.0.iter_mut().zip(next.0).for_each(|(mark, more)| *mark |= more);
+        Ok(())
+    }
+}
 
 impl Sink for Present {
     fn take(&mut self, series: &mut StepSeries) -> Result<(), QueryError> {
@@ -30,10 +38,10 @@ pub(super) fn run<'a>(
     node: &Absent,
     grid: &Grid,
 ) -> Result<Held<'a>, QueryError> {
-    let parts = chain::stream(context, &node.input, grid, &|| Present(vec![false; grid.count]))?;
+    let present = chain::stream(context, &node.input, grid, &|| Present(vec![false; grid.count]))?;
     let mut series = StepSeries::absent(labels_of(&node.matchers), grid.count);
     series.values.fill(1.0);
-    for Present(marks) in parts {
+    if let Some(Present(marks)) = present {
         for (value, present) in series.values.iter_mut().zip(marks) {
             if present {
                 *value = ABSENT;

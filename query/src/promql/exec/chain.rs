@@ -6,11 +6,11 @@ use ephemeris_model::{Labels, METRIC_NAME, MatchOp, SampleBuffer, SeriesSet, is_
 
 use super::arithmetic::OperatorNotes;
 use super::batch::{ABSENT, StepSeries};
-use super::held::{Held, weight};
+use super::held::{Held, load_of};
 use super::key::without_name;
 use super::lookback::Lookback;
 use super::prepare::{Starts, cleaned, with_told_resets};
-use super::read::{Visit, in_parallel, read_all, stripes};
+use super::read::{Absorb, Visit, in_parallel, read_all, stripes};
 use super::slide::{Slide, Slider};
 use super::{Context, arithmetic, merge, with_scalar};
 use crate::promql::ast::Extension;
@@ -21,7 +21,7 @@ use crate::promql::plan::{
 };
 
 /// Takes the series a chain yields.
-pub(super) trait Sink: Send {
+pub(super) trait Sink: Absorb {
     /// Takes `series`, which has a sample; what is left of it is used for the next one.
     fn take(&mut self, series: &mut StepSeries) -> Result<(), QueryError>;
 }
@@ -55,8 +55,8 @@ pub(super) fn collect<'a>(
     vector: &Vector,
     grid: &Grid,
 ) -> Result<Held<'a>, QueryError> {
-    let sinks = stream(context, vector, grid, &|| Keep { context, series: Vec::new() })?;
-    let series: Vec<StepSeries> = sinks.into_iter().flat_map(|sink| sink.series).collect();
+    let kept = stream(context, vector, grid, &|| Keep { context, series: Vec::new() })?;
+    let series = kept.map_or_else(Vec::new, |keep| keep.series);
     let held = Held::counted(series, context.budget);
     if !may_collide(context, vector) {
         return Ok(held);
@@ -73,9 +73,16 @@ struct Keep<'c, 'a> {
     series: Vec<StepSeries>,
 }
 
+impl Absorb for Keep<'_, '_> {
+    fn absorb(&mut self, mut next: Self) -> Result<(), QueryError> {
+        self.series.append(&mut next.series);
+        Ok(())
+    }
+}
+
 impl Sink for Keep<'_, '_> {
     fn take(&mut self, series: &mut StepSeries) -> Result<(), QueryError> {
-        self.context.budget.hold(weight(series))?;
+        self.context.budget.hold(load_of(series))?;
         let mut kept = StepSeries {
             labels: series.labels.clone(),
             drop_name: series.drop_name,
@@ -137,18 +144,18 @@ fn has_one_name(vector: &Vector) -> bool {
     }
 }
 
-/// Runs the chain that ends in `vector`, its series taken by sinks: one per stripe of series, in
-/// order.
+/// Runs the chain that ends in `vector`, its series taken by sinks, one per stripe of series,
+/// joined in order. None if there is no series.
 pub(super) fn stream<S: Sink>(
     context: &Context<'_>,
     vector: &Vector,
     grid: &Grid,
     make: &(dyn Fn() -> S + Sync),
-) -> Result<Vec<S>, QueryError> {
+) -> Result<Option<S>, QueryError> {
     let chain = decompose(context, vector, grid)?;
     context.budget.admit(chain.base_grid.count as u64)?;
     let worker = || Worker::new(context, &chain, make());
-    let workers = match &chain.base {
+    match &chain.base {
         Base::Selector(selector) => {
             let (first, last) = selector.samples.times.bounds(&chain.base_grid);
             let lookback = selector.samples.range_ms;
@@ -159,7 +166,7 @@ pub(super) fn stream<S: Sink>(
             let bounds =
                 (first.saturating_sub(lookback).saturating_add(1), last.saturating_add(behind));
             let set = context.select(&selector.samples, bounds)?;
-            read_all(context, &*set, &worker)?
+            read_all(context, &*set, &worker, &Worker::close)
         }
         Base::Windows(windows, _) => {
             let Some(samples) = windows.input.samples() else {
@@ -167,7 +174,7 @@ pub(super) fn stream<S: Sink>(
             };
             let slide = slide_of(context, samples, chain.base_grid);
             let set = context.select(samples, slide.bounds())?;
-            read_all(context, &*set, &worker)?
+            read_all(context, &*set, &worker, &Worker::close)
         }
         Base::Vector(held) => {
             let stripes = stripes(held.len());
@@ -178,15 +185,10 @@ pub(super) fn stream<S: Sink>(
                     worker.out.clone_from(series);
                     worker.finish()?;
                 }
-                Ok(worker)
-            })?
+                Ok(worker.close())
+            })
         }
-    };
-    let mut sinks = Vec::with_capacity(workers.len());
-    for worker in workers {
-        sinks.push(worker.close());
     }
-    Ok(sinks)
 }
 
 fn decompose<'a, 'p>(

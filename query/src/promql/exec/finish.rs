@@ -7,7 +7,8 @@ use super::Context;
 use super::batch::StepSeries;
 use super::key::without_name;
 use super::merge::{self, Overlap};
-use super::read::{Visit, read_all};
+use super::read::{Absorb, Visit, read_all};
+use crate::budget::Load;
 use crate::promql::ast::{AggregateOp, Extension};
 use crate::promql::error::QueryError;
 use crate::promql::functions::Function;
@@ -133,6 +134,16 @@ struct Keep<'c, 'a> {
     kept: Vec<MatrixSeries>,
 }
 
+/// What was kept.
+struct Kept(Vec<MatrixSeries>);
+
+impl Absorb for Kept {
+    fn absorb(&mut self, mut next: Self) -> Result<(), QueryError> {
+        self.0.append(&mut next.0);
+        Ok(())
+    }
+}
+
 impl Visit for Keep<'_, '_> {
     fn series(
         &mut self,
@@ -149,7 +160,10 @@ impl Visit for Keep<'_, '_> {
                 None => one.floats.push((at, value)),
             }
         }
-        self.context.budget.hold((one.floats.len() + 16 * one.histograms.len()) as u64)?;
+        self.context.budget.hold(Load {
+            samples: (one.floats.len() + 16 * one.histograms.len()) as u64,
+            bytes: (300 + 16 * one.floats.len() + 500 * one.histograms.len()) as u64,
+        })?;
         if !one.floats.is_empty() || !one.histograms.is_empty() {
             self.kept.push(one);
         }
@@ -170,8 +184,9 @@ fn stored(
     let end = samples.times.of(grid, 0);
     let first = end.saturating_sub(samples.range_ms).saturating_add(1);
     let set = context.select(samples, (first, end))?;
-    let parts = read_all(context, &*set, &|| Keep { context, kept: Vec::new() })?;
-    let mut matrix: Vec<MatrixSeries> = parts.into_iter().flat_map(|part| part.kept).collect();
+    let make = || Keep { context, kept: Vec::new() };
+    let kept = read_all(context, &*set, &make, &|keep| Kept(keep.kept))?;
+    let mut matrix = kept.map_or_else(Vec::new, |kept| kept.0);
     let looked_at = matrix.iter().map(|s| (s.floats.len() + s.histograms.len()) as u64).sum();
     context.count_looked_at(looked_at);
     matrix.sort_by(|a, b| a.labels.cmp(&b.labels));

@@ -8,7 +8,7 @@ use super::Context;
 use super::batch::StepSeries;
 use super::held::Held;
 use super::lookback::Lookback;
-use super::read::{Visit, read_all};
+use super::read::{Absorb, Visit, read_all};
 use crate::promql::ast::{Extension, Position};
 use crate::promql::error::QueryError;
 use crate::promql::functions::{InfoCall, InfoSeries};
@@ -35,6 +35,16 @@ struct Reader<'p> {
     selector: &'p Selector,
     grid: Grid,
     found: Vec<InfoSeries>,
+}
+
+/// The info series found.
+struct Found(Vec<InfoSeries>);
+
+impl Absorb for Found {
+    fn absorb(&mut self, mut next: Self) -> Result<(), QueryError> {
+        self.0.append(&mut next.0);
+        Ok(())
+    }
 }
 
 impl Visit for Reader<'_> {
@@ -89,8 +99,8 @@ fn read(
     context.budget.admit((set.len() as u64).saturating_mul(grid.count as u64))?;
     let selector = Selector { samples, give: Give::Value, position: Position::default() };
     let make = || Reader { context, selector: &selector, grid: *grid, found: Vec::new() };
-    let readers = read_all(context, &*set, &make)?;
-    let mut infos: Vec<InfoSeries> = readers.into_iter().flat_map(|r| r.found).collect();
+    let found = read_all(context, &*set, &make, &|reader| Found(reader.found))?;
+    let mut infos = found.map_or_else(Vec::new, |found| found.0);
     infos.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(infos)
 }

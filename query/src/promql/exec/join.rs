@@ -5,9 +5,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::arithmetic::{self, Computed, OperatorNotes, points};
 use super::batch::{Point, StepSeries};
-use super::held::Held;
+use super::held::{Held, floats};
 use super::key::{KeyLabels, Keys, is_reserved, without_name};
 use super::{Context, merge};
+use crate::budget::Load;
 use crate::promql::ast::{Cardinality, VectorMatching};
 use crate::promql::error::QueryError;
 use crate::promql::plan::{Grid, Join, Side};
@@ -71,14 +72,16 @@ pub(super) fn run<'a>(
         live: live_steps(many, one, fills, grid.count),
         notes: OperatorNotes::default(),
         output: Vec::new(),
+        held: Load::default(),
     };
     for (key, group) in keys.labels().iter().zip(&groups) {
         context.budget.check()?;
         joiner.join(key, group)?;
     }
-    let Joiner { mut output, notes, .. } = joiner;
+    let Joiner { mut output, notes, held, .. } = joiner;
     notes.annotate(context, node.position);
     drop((lhs, rhs));
+    context.budget.release(held);
     output.retain(|series| !series.is_empty());
     context.hold(merge::same_labels(output, merge::Overlap::PerStep)?)
 }
@@ -107,6 +110,7 @@ struct Joiner<'j, 'a> {
     live: Vec<bool>,
     notes: OperatorNotes,
     output: Vec<StepSeries>,
+    held: Load,
 }
 
 impl Joiner<'_, '_> {
@@ -116,7 +120,7 @@ impl Joiner<'_, '_> {
         // for the "many", also of `group_right`.
         let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
         if let ([one], None, None) = (&group.one[..], fill_many, fill_one)
-            && self.join_columns(key, &group.many, *one)
+            && self.join_columns(key, &group.many, *one)?
         {
             return Ok(());
         }
@@ -165,7 +169,12 @@ impl Joiner<'_, '_> {
 
     /// The usual case: one series on the "one" side, no histograms, and results that differ in
     /// their labels. False, and nothing done, if it is not that case.
-    fn join_columns(&mut self, key: &Labels, many: &[usize], one: usize) -> bool {
+    fn join_columns(
+        &mut self,
+        key: &Labels,
+        many: &[usize],
+        one: usize,
+    ) -> Result<bool, QueryError> {
         let op = self.node.op;
         let one_to_one = self.node.matching.cardinality == Cardinality::OneToOne;
         let plain = |series: &StepSeries| series.histograms.is_empty();
@@ -174,17 +183,18 @@ impl Joiner<'_, '_> {
             || !plain(&self.one[one])
             || !many.iter().all(|at| plain(&self.many[*at]))
         {
-            return false;
+            return Ok(false);
         }
         let results: Vec<(Labels, bool)> =
             many.iter().map(|at| self.result_labels(key, (Some(*at), Some(one)))).collect();
         if many.len() > 1 {
             let mut seen = FxHashSet::default();
             if !results.iter().all(|(labels, _)| seen.insert(labels)) {
-                return false;
+                return Ok(false);
             }
         }
         for (at, (labels, drop_name)) in many.iter().zip(results) {
+            self.hold_one()?;
             let mut out = StepSeries::absent(labels, self.steps);
             out.drop_name = drop_name;
             let (x, y) = (&self.many[*at].values, &self.one[one].values);
@@ -195,7 +205,14 @@ impl Joiner<'_, '_> {
             arithmetic::columns(op, (lhs, rhs), self.node.return_bool, &mut out.values);
             self.output.push(out);
         }
-        true
+        Ok(true)
+    }
+
+    /// Counts one more series of output.
+    fn hold_one(&mut self) -> Result<(), QueryError> {
+        let load = floats(self.steps);
+        self.held += load;
+        Ok(self.context.budget.hold(load)?)
     }
 
     /// The series of the "one" side that has a sample at `step`.
@@ -248,8 +265,7 @@ impl Joiner<'_, '_> {
         if let Some(place) = places.get(&labels) {
             return Ok(*place);
         }
-        self.context.budget.hold(self.steps as u64)?;
-        self.context.budget.release(self.steps as u64);
+        self.hold_one()?;
         let place = self.output.len();
         places.insert(labels.clone(), place);
         self.output.push(StepSeries { drop_name, ..StepSeries::absent(labels, self.steps) });

@@ -1,12 +1,13 @@
 //! Reads the series of a selection by several threads.
 //!
 //! The series are cut into stripes that depend on their number alone. Each stripe is read by one
-//! thread into a state of its own, and the states come back in order of stripes, so an answer does
+//! thread into a state of its own, and the states are joined in order of stripes, so an answer does
 //! not depend on the number of threads.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use ephemeris_model::{SampleBuffer, SeriesSet, SourceError};
 
@@ -35,22 +36,30 @@ pub(super) fn stripes(count: usize) -> Vec<Range<usize>> {
     (0..count).step_by(size).map(|start| start..(start + size).min(count)).collect()
 }
 
-/// Reads all series of `set`. `make` makes the state of a stripe.
-pub(super) fn read_all<V: Visit>(
+/// What several threads make a part of each.
+pub(super) trait Absorb: Send + Sized {
+    /// Takes in what the stripe after those of `self` gave.
+    fn absorb(&mut self, next: Self) -> Result<(), QueryError>;
+}
+
+/// Reads all series of `set`. `make` makes the state of a stripe; the states are joined in order
+/// of stripes as soon as they can be. None if there is no series.
+pub(super) fn read_all<V: Visit, R: Absorb>(
     context: &Context<'_>,
     set: &dyn SeriesSet,
     make: &(dyn Fn() -> V + Sync),
-) -> Result<Vec<V>, QueryError> {
+    close: &(dyn Fn(V) -> R + Sync),
+) -> Result<Option<R>, QueryError> {
     context.budget.touch_series(set.len() as u64)?;
     let stripes = stripes(set.len());
-    let states = in_parallel(context.options.threads, stripes.len(), &|index| {
+    let result = in_parallel(context.options.threads, stripes.len(), &|index| {
         let mut state = make();
         let range = stripes.get(index).cloned().unwrap_or_default();
         read_stripe(context, set, range, &mut state)?;
-        Ok(state)
+        Ok(close(state))
     })?;
     context.warn(set.warnings());
-    Ok(states)
+    Ok(result)
 }
 
 fn read_stripe<V: Visit>(
@@ -76,40 +85,86 @@ fn read_stripe<V: Visit>(
     }
 }
 
-/// Runs `job` for `0..count` on up to `threads` threads; results in order of the numbers. The
-/// first error in that order is the one reported, whichever thread was faster.
-pub(super) fn in_parallel<T: Send>(
+/// Results of jobs, joined in order of their numbers.
+struct Joined<R> {
+    all: Option<R>,
+    /// The number of the next result to join.
+    next: usize,
+    /// Results that came before their turn.
+    early: BTreeMap<usize, R>,
+    /// A thread is joining results.
+    busy: bool,
+    /// The first error, by number.
+    error: Option<(usize, QueryError)>,
+}
+
+/// Runs `job` for `0..count` on up to `threads` threads and joins the results in order of the
+/// numbers, each as soon as those before it are there, so that few wait in memory.
+pub(super) fn in_parallel<R: Absorb>(
     threads: usize,
     count: usize,
-    job: &(dyn Fn(usize) -> Result<T, QueryError> + Sync),
-) -> Result<Vec<T>, QueryError> {
-    let threads = threads.clamp(1, count.max(1));
-    if threads == 1 {
-        return (0..count).map(job).collect();
-    }
+    job: &(dyn Fn(usize) -> Result<R, QueryError> + Sync),
+) -> Result<Option<R>, QueryError> {
+    let joined = Joined { all: None, next: 0, early: BTreeMap::new(), busy: false, error: None };
+    let joined = Mutex::new(joined);
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
-    let results: Mutex<Vec<(usize, Result<T, QueryError>)>> = Mutex::new(Vec::new());
     let work = || {
         while !failed.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= count {
                 break;
             }
-            let result = job(index);
-            failed.fetch_or(result.is_err(), Ordering::Relaxed);
-            results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, result));
+            let outcome = job(index).and_then(|result| join(&joined, index, result));
+            if let Err(error) = outcome {
+                failed.store(true, Ordering::Relaxed);
+                let mut joined = lock(&joined);
+                if joined.error.as_ref().is_none_or(|(first, _)| index < *first) {
+                    joined.error = Some((index, error));
+                }
+            }
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads {
+        for _ in 1..threads.clamp(1, count.max(1)) {
             scope.spawn(work);
         }
         work();
     });
-    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    results.sort_unstable_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
+    let joined = joined.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match joined.error {
+        Some((_, error)) => Err(error),
+        None => Ok(joined.all),
+    }
+}
+
+/// Adds a result and joins all whose turn it is, without holding the lock meanwhile.
+fn join<R: Absorb>(joined: &Mutex<Joined<R>>, index: usize, result: R) -> Result<(), QueryError> {
+    let mut state = lock(joined);
+    state.early.insert(index, result);
+    if state.busy {
+        return Ok(());
+    }
+    loop {
+        let turn = state.next;
+        let Some(next) = state.early.remove(&turn) else { return Ok(()) };
+        state.next += 1;
+        let Some(mut all) = state.all.take() else {
+            state.all = Some(next);
+            continue;
+        };
+        state.busy = true;
+        drop(state);
+        let outcome = all.absorb(next);
+        state = lock(joined);
+        state.busy = false;
+        state.all = Some(all);
+        outcome?;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -126,17 +181,27 @@ mod tests {
         }
     }
 
-    #[test]
-    fn results_keep_their_order_on_any_number_of_threads() {
-        for threads in [1, 2, 7] {
-            let squares = in_parallel(threads, 100, &|i| Ok(i * i)).expect("no job fails");
-            assert_eq!(squares, (0..100).map(|i| i * i).collect::<Vec<_>>());
+    impl Absorb for Vec<usize> {
+        fn absorb(&mut self, next: Self) -> Result<(), QueryError> {
+            self.extend(next);
+            Ok(())
         }
     }
 
     #[test]
+    fn results_keep_their_order_on_any_number_of_threads() {
+        for threads in [1, 2, 7] {
+            let squares = in_parallel(threads, 100, &|i| Ok(vec![i * i])).expect("no job fails");
+            assert_eq!(squares, Some((0..100).map(|i| i * i).collect::<Vec<_>>()));
+        }
+        assert_eq!(in_parallel(3, 0, &|i| Ok(vec![i])).expect("no job at all"), None);
+    }
+
+    #[test]
     fn an_error_ends_the_work() {
-        let fail = |i: usize| if i == 5 { Err(QueryError::execution("five")) } else { Ok(i) };
+        let fail = |i: usize| {
+            if i == 5 { Err(QueryError::execution("five")) } else { Ok(vec![i]) }
+        };
         let error = in_parallel(3, 1000, &fail).expect_err("job 5 fails");
         assert_eq!(error.to_string(), "five");
     }

@@ -6,13 +6,16 @@ use ephemeris_model::{FloatHistogram, is_stale};
 
 use super::FoldNotes;
 use super::moments::{Mean, Moments};
+use crate::budget::Load;
 use crate::promql::ast::AggregateOp;
 use crate::promql::exec::batch::{ABSENT, Point, StepSeries};
 use crate::promql::functions::{KahanSum, quantile_of};
 use crate::promql::histogram::{self, HistogramMean, HistogramSum, Incompatible};
 
-/// Samples a combined histogram counts as.
-const HISTOGRAM_WEIGHT: u64 = 32;
+/// About what a combined histogram takes beside its buckets.
+const HISTOGRAM_BYTES: u64 = 600;
+/// About what the key and the column of a group take beside their entries.
+const GROUP_BYTES: u64 = 400;
 
 /// The state of a group, one entry a step.
 pub(super) enum Column {
@@ -82,22 +85,24 @@ combine_by!(HistogramSum);
 combine_by!(HistogramMean);
 
 impl<T: Combine> Histograms<T> {
-    /// Adds the histograms of `series`; returns how much there is now that was not before.
-    fn add(&mut self, series: &StepSeries, notes: &mut FoldNotes) -> u64 {
+    /// Adds the histograms of `series`; returns what they take more than before.
+    fn add(&mut self, series: &StepSeries, notes: &mut FoldNotes) -> Load {
+        let mut grown = Load::default();
         if series.histograms.is_empty() {
-            return 0;
+            return grown;
         }
-        let mut grown = 0;
         if self.0.is_empty() {
             self.0.resize_with(series.values.len(), || Slot::Empty);
-            grown = self.0.len() as u64;
+            grown.bytes += size_of_val(&self.0[..]) as u64;
         }
         for (slot, histogram) in self.0.iter_mut().zip(&series.histograms) {
             let Some(histogram) = histogram else { continue };
             match slot {
                 Slot::Empty => {
                     *slot = Slot::Combined(T::start(histogram));
-                    grown += HISTOGRAM_WEIGHT;
+                    let buckets =
+                        histogram.positive_buckets.len() + histogram.negative_buckets.len();
+                    grown.bytes += HISTOGRAM_BYTES + 16 * buckets as u64;
                 }
                 Slot::Combined(combined) => {
                     if combined.add(histogram).is_err() {
@@ -167,21 +172,23 @@ impl Column {
         }
     }
 
-    /// What it counts against the budget, in samples.
-    pub(super) fn weight(&self) -> u64 {
-        (match self {
-            Self::Sum(sums, _) => sums.len() * 3,
-            Self::Avg(means, _) => means.len() * 4,
+    /// What it takes, without values that are kept one by one. It counts no samples: partial
+    /// columns of several threads may stand for the same samples of the result.
+    pub(super) fn load(&self) -> Load {
+        let bytes = match self {
+            Self::Sum(sums, _) => size_of_val(&sums[..]),
+            Self::Avg(means, _) => size_of_val(&means[..]),
             Self::Min(values) | Self::Max(values) | Self::Count(values) | Self::Group(values) => {
-                values.len()
+                size_of_val(&values[..])
             }
-            Self::Stddev(moments) | Self::Stdvar(moments) => moments.len() * 3,
-            Self::Quantile(values) => values.len() * 3,
-        }) as u64
+            Self::Stddev(moments) | Self::Stdvar(moments) => size_of_val(&moments[..]),
+            Self::Quantile(values) => size_of_val(&values[..]),
+        };
+        Load { samples: 0, bytes: GROUP_BYTES + bytes as u64 }
     }
 
-    /// Adds the samples of `series`; returns what it weighs more than before.
-    pub(super) fn add(&mut self, series: &StepSeries, notes: &mut FoldNotes) -> u64 {
+    /// Adds the samples of `series`; returns what it takes more than before.
+    pub(super) fn add(&mut self, series: &StepSeries, notes: &mut FoldNotes) -> Load {
         let values = &series.values;
         match self {
             Self::Sum(sums, histograms) => {
@@ -201,12 +208,12 @@ impl Column {
             Self::Count(counts) => {
                 each(counts, values, |count, _| *count += 1.0);
                 each_histogram(counts, series, |count| *count += 1.0);
-                return 0;
+                return Load::default();
             }
             Self::Group(marks) => {
                 each(marks, values, |mark, _| *mark = 1.0);
                 each_histogram(marks, series, |mark| *mark = 1.0);
-                return 0;
+                return Load::default();
             }
             Self::Min(least) => each(least, values, lesser),
             Self::Max(most) => each(most, values, greater),
@@ -218,11 +225,11 @@ impl Column {
                     count += 1;
                 });
                 notes.ignored_histogram |= !series.histograms.is_empty();
-                return count;
+                return Load { samples: count, bytes: 8 * count };
             }
         }
         notes.ignored_histogram |= series.histograms.iter().any(Option::is_some);
-        0
+        Load::default()
     }
 
     /// Takes in the samples of `other`, which is of the same aggregation.

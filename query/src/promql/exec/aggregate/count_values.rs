@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::Context;
 use super::super::batch::{Point, StepSeries};
-use super::super::held::Held;
+use super::super::held::{Held, floats};
 use super::super::key::{KeyLabels, Name};
 use super::key_labels;
 use crate::promql::ast::Grouping;
@@ -44,7 +44,7 @@ pub(super) fn run<'a>(
             let counted = match counts.entry(labels) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
-                    context.budget.hold(grid.count as u64)?;
+                    context.budget.hold(floats(grid.count))?;
                     let labels = entry.key().clone();
                     entry.insert(StepSeries::absent(labels, grid.count))
                 }

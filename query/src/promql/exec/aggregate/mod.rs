@@ -13,6 +13,8 @@ use super::batch::StepSeries;
 use super::chain::{self, Sink};
 use super::held::Held;
 use super::key::{KeyLabels, Keys, Name};
+use super::read::Absorb;
+use crate::budget::Load;
 use crate::promql::annotations::Severity;
 use crate::promql::ast::{AggregateOp, Grouping};
 use crate::promql::error::QueryError;
@@ -164,7 +166,7 @@ struct Fold<'c, 'a> {
     keys: Keys,
     groups: Vec<Group>,
     notes: FoldNotes,
-    held: u64,
+    held: Load,
 }
 
 struct Group {
@@ -177,22 +179,23 @@ impl Fold<'_, '_> {
     fn group(&mut self, number: usize) -> Result<&mut Group, QueryError> {
         if number == self.groups.len() {
             let column = Column::new(self.op, self.steps);
-            self.hold(column.weight())?;
+            self.hold(column.load())?;
             self.groups.push(Group { column, drop_name: false });
         }
         Ok(&mut self.groups[number])
     }
 
-    fn hold(&mut self, samples: u64) -> Result<(), QueryError> {
-        self.held += samples;
-        Ok(self.context.budget.hold(samples)?)
+    fn hold(&mut self, load: Load) -> Result<(), QueryError> {
+        self.held += load;
+        Ok(self.context.budget.hold(load)?)
     }
+}
 
-    fn merge(&mut self, other: Self) -> Result<(), QueryError> {
-        self.held += other.held;
-        self.notes.merge(other.notes);
-        let keys = other.keys.labels();
-        for (labels, group) in keys.iter().zip(other.groups) {
+impl Absorb for Fold<'_, '_> {
+    fn absorb(&mut self, next: Self) -> Result<(), QueryError> {
+        self.held += next.held;
+        self.notes.merge(next.notes);
+        for (labels, group) in next.keys.labels().iter().zip(next.groups) {
             let number = self.keys.number(labels, Name::Visible);
             if number == self.groups.len() {
                 self.groups.push(group);
@@ -200,6 +203,9 @@ impl Fold<'_, '_> {
             }
             let into = &mut self.groups[number];
             into.drop_name |= group.drop_name;
+            let load = group.column.load();
+            self.context.budget.release(load);
+            self.held.bytes = self.held.bytes.saturating_sub(load.bytes);
             into.column.merge(group.column, &mut self.notes);
         }
         Ok(())
@@ -231,23 +237,18 @@ fn fold<'a>(
         keys: Keys::new(key_labels(&node.grouping)),
         groups: Vec::new(),
         notes: FoldNotes::default(),
-        held: 0,
+        held: Load::default(),
     };
-    let folds = if chain::may_collide(context, &node.input) {
-        let input = context.vector(&node.input, grid)?;
+    let all = if chain::may_collide(context, &node.input) {
         let mut fold = make();
-        for series in &mut input.into_inner() {
+        for series in &mut context.vector(&node.input, grid)?.into_inner() {
             fold.take(series)?;
         }
-        vec![fold]
+        Some(fold)
     } else {
         chain::stream(context, &node.input, grid, &make)?
     };
-    let mut folds = folds.into_iter();
-    let mut all = folds.next().unwrap_or_else(make);
-    for fold in folds {
-        all.merge(fold)?;
-    }
+    let mut all = all.unwrap_or_else(make);
     let mut series = Vec::with_capacity(all.groups.len());
     for (labels, group) in all.keys.labels().iter().zip(all.groups) {
         let mut one = StepSeries::absent(labels.clone(), grid.count);
