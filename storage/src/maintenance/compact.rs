@@ -1,7 +1,8 @@
 //! Merges blocks of a partition into one: which, and how.
 //!
 //! Small blocks join among themselves, four of one size at a time, so a sample is written a few
-//! times only; the large block of the day takes them in when that pays, or when the day is over.
+//! times only; the large block of the day takes them in when that pays. Data that comes late, hour
+//! after hour, must not make a large block be written again each time.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
@@ -24,8 +25,10 @@ const SMALLEST_BYTES: u64 = 256 << 10;
 const TAKE_IN_PERCENT: u64 = 15;
 /// Fewer others are left alone until the day is over.
 const TAKE_IN_COUNT: usize = 3;
-/// How long after its end a partition becomes one block.
+/// How long after its end a partition counts as over.
 const SETTLED_AFTER_MS: i64 = 6 * 60 * 60 * 1000;
+/// A block up to this size takes in whatever there is once its day is over.
+const CHEAP_BYTES: u64 = 4 << 20;
 /// Blocks of a partition beyond which the small ones are merged whatever their sizes.
 const BLOCKS_MAX: usize = 8;
 /// Blocks merged at once, at most: each takes a page of memory.
@@ -55,15 +58,16 @@ fn plan_partition(blocks: &[&BlockRow], now: TimestampMs) -> Option<Vec<BlockId>
     let ids = |blocks: &[&BlockRow]| {
         Some(blocks.iter().take(MERGED_MAX).map(|block| block.id).collect::<Vec<_>>())
     };
-    if now >= largest.range.end + SETTLED_AFTER_MS {
+    let other_bytes: u64 = others.iter().map(|block| block.bytes).sum();
+    let reached = other_bytes.saturating_mul(100) >= largest.bytes.saturating_mul(TAKE_IN_PERCENT);
+    let settled = now >= largest.range.end + SETTLED_AFTER_MS;
+    if settled && (reached || largest.bytes <= CHEAP_BYTES) {
         return ids(blocks);
     }
     let same_size = blocks.chunk_by(|a, b| size_class(a) == size_class(b));
     if let Some(found) = same_size.into_iter().find(|same| same.len() >= SAME_SIZE_COUNT) {
         return ids(found);
     }
-    let other_bytes: u64 = others.iter().map(|block| block.bytes).sum();
-    let reached = other_bytes.saturating_mul(100) >= largest.bytes.saturating_mul(TAKE_IN_PERCENT);
     if others.len() >= TAKE_IN_COUNT && reached {
         return ids(blocks);
     }

@@ -123,7 +123,11 @@ fn four_of_one_size_are_merged_and_a_day_that_is_over_becomes_one() {
     assert!(planned(&blocks, noon).is_empty(), "it is of a smaller size");
     blocks.push(row(6, 0, MB + 3));
     assert_eq!(planned(&blocks, noon), [2, 3, 4, 6]);
-    assert_eq!(planned(&blocks, 86_400_000 + SETTLED_AFTER_MS), [5, 2, 3, 4, 6, 1]);
+    let over = 86_400_000 + SETTLED_AFTER_MS;
+    assert_eq!(planned(&blocks[1..], over), [5, 2, 3, 4, 6]);
+    assert_eq!(planned(&blocks[..2], over), [0; 0], "one percent came late");
+    assert_eq!(planned(&[row(1, 0, 500 * MB), row(2, 0, 80 * MB)], over), [2, 1]);
+    assert!(planned(&[row(1, 0, 500 * MB), row(2, 0, 80 * MB)], over - 1).is_empty());
     assert!(planned(&[row(1, 0, MB)], 1 << 60).is_empty());
     let next_day = [row(1, 0, MB), row(2, 1, MB), row(3, 2, MB), row(4, 3, MB)];
     assert!(planned(&next_day, noon).is_empty());
