@@ -18,7 +18,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
-use super::tenant::{Known, LabelsAt, TenantIndex};
+use super::tenant::{LabelsAt, TenantIndex, place};
 use crate::series::TenantId;
 
 /// Ids that lie together: they share a lock and an allocation.
@@ -115,10 +115,10 @@ impl Identity {
         if self.hash_of(guess) == Some(hash) {
             return Some(guess);
         }
-        let (shard, tag, place) = split(hash);
+        let (shard, tag) = split(hash);
         let shard = self.shards[shard].lock();
         let same = |slot: &Slot| slot.tag == tag && self.hash_of(slot.id) == Some(hash);
-        match shard.slots.find(place, same) {
+        match shard.slots.find(place(tag), same) {
             Some(slot) => Some(slot.id),
             None => shard.aliases.get(&hash).copied(),
         }
@@ -155,7 +155,8 @@ impl Identity {
     ) -> Result<Found, (RejectReason, String)> {
         let index = self.index_or_create(tenant);
         let mut index = index.write();
-        if let Known::Series(id) = index.find(labels) {
+        let found = index.find(labels);
+        if let Some(id) = found.series {
             if self.hash_of(id) != Some(hash) {
                 self.add_alias(hash, id);
             }
@@ -175,7 +176,7 @@ impl Identity {
             let all = EXTENTS_MAX * EXTENT_SERIES as usize;
             return refuse(format!("there are {all} active series, the most the store can hold"));
         };
-        let Some(at) = index.insert(id, labels) else {
+        let Some(at) = index.insert(id, labels, &found) else {
             return refuse("the labels of the tenant's series have no room left".to_owned());
         };
         self.publish(id, at, hash);
@@ -190,9 +191,9 @@ impl Identity {
         let [high, low] = &extent.hashes[at];
         high.store(high_half(hash), Ordering::Relaxed);
         low.store(low_half(hash), Ordering::Release);
-        let (shard, tag, place) = split(hash);
-        let rehash = |slot: &Slot| self.hash_of(slot.id).map_or(0, |hash| split(hash).2);
-        self.shards[shard].lock().slots.insert_unique(place, Slot { tag, id }, rehash);
+        let (shard, tag) = split(hash);
+        let rehash = |slot: &Slot| place(slot.tag);
+        self.shards[shard].lock().slots.insert_unique(place(tag), Slot { tag, id }, rehash);
     }
 
     fn add_alias(&self, hash: u128, id: u32) {
@@ -310,10 +311,10 @@ impl TenantView<'_> {
     }
 }
 
-/// Shard, tag and place in the table.
+/// Shard, and tag in its table.
 #[expect(clippy::cast_possible_truncation, reason = "parts of the hash are meant")]
-const fn split(hash: u128) -> (usize, u32, u64) {
-    ((hash as usize) % SHARDS, (hash >> 64) as u32, (hash >> 6) as u64)
+const fn split(hash: u128) -> (usize, u32) {
+    ((hash as usize) % SHARDS, (hash >> 64) as u32)
 }
 
 const fn high_half(hash: u128) -> u64 {

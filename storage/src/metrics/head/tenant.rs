@@ -33,6 +33,16 @@ impl Name {
     fn posting(&self, value: u32) -> Option<&Posting> {
         self.postings.get(value as usize)
     }
+
+    fn push(&mut self, value: u32, id: u32) {
+        if value as usize >= self.postings.len() {
+            self.postings.resize_with(value as usize + 1, Posting::default);
+        }
+        let posting = &mut self.postings[value as usize];
+        let before = posting.bytes();
+        posting.push(id);
+        self.posting_bytes += posting.bytes() - before;
+    }
 }
 
 /// The index of one tenant.
@@ -43,16 +53,29 @@ pub(super) struct TenantIndex {
     /// Label sets: id, number of labels, number of name and number of value of each.
     slabs: Vec<Vec<u8>>,
     /// Label sets by hash of their numbers.
-    known: HashTable<LabelsAt>,
+    known: HashTable<KnownSet>,
     all: Posting,
 }
 
-/// What a label set was found to be.
-pub(super) enum Known {
-    /// A series that is there.
-    Series(u32),
-    /// None.
-    No,
+/// A label set by 32 bits of the hash of its numbers, so that the table grows without a look at
+/// label sets.
+#[derive(Clone, Copy)]
+struct KnownSet {
+    tag: u32,
+    at: LabelsAt,
+}
+
+/// Where a tag lies in a table: spread over 64 bits, as the table looks at both ends.
+pub(super) const fn place(tag: u32) -> u64 {
+    (tag as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// What is known of a label set.
+pub(super) struct LookedUp {
+    /// Numbers of the name and of the value of each label, where it has them.
+    numbers: Vec<(Option<u32>, Option<u32>)>,
+    /// The series with this label set, if there is one.
+    pub(super) series: Option<u32>,
 }
 
 impl TenantIndex {
@@ -86,59 +109,69 @@ impl TenantIndex {
             + self.all.bytes()
     }
 
-    /// The series with this label set, sorted by name.
-    pub(super) fn find(&self, labels: &[(&str, &str)]) -> Known {
-        let mut numbers = Vec::with_capacity(32);
-        put_varint(&mut numbers, labels.len() as u64);
+    /// Looks up each label of a set sorted by name, and the set.
+    pub(super) fn find(&self, labels: &[(&str, &str)]) -> LookedUp {
+        let mut numbers = Vec::with_capacity(labels.len());
         for (name, value) in labels {
-            let Some(name) = self.names.number(name) else { return Known::No };
-            let Some(value) = self.by_name[name as usize].values.number(value) else {
-                return Known::No;
-            };
-            put_varint(&mut numbers, u64::from(name));
-            put_varint(&mut numbers, u64::from(value));
+            let name = self.names.number(name);
+            let values = name.map(|name| &self.by_name[name as usize].values);
+            numbers.push((name, values.and_then(|values| values.number(value))));
         }
-        let hash = xxh3_64_with_seed(&numbers, self.seed);
-        let found = self.known.find(hash, |&at| self.parts(at).1.starts_with(&numbers));
-        found.map_or(Known::No, |&at| Known::Series(self.parts(at).0))
+        let encoded: Option<Vec<(u32, u32)>> =
+            numbers.iter().map(|&(name, value)| Some((name?, value?))).collect();
+        let series = encoded.and_then(|pairs| {
+            let bytes = encode(&pairs);
+            let tag = self.tag(&bytes);
+            let same =
+                |known: &KnownSet| known.tag == tag && self.parts(known.at).1.starts_with(&bytes);
+            self.known.find(place(tag), same).map(|known| self.parts(known.at).0)
+        });
+        LookedUp { numbers, series }
     }
 
-    /// Adds the series `id`, above all that are there, with a label set that is not there, sorted
-    /// by name. `None` if there is no room.
-    pub(super) fn insert(&mut self, id: u32, labels: &[(&str, &str)]) -> Option<LabelsAt> {
-        let mut numbers = Vec::with_capacity(32);
-        put_varint(&mut numbers, labels.len() as u64);
-        let mut places = Vec::with_capacity(labels.len());
-        for (name, value) in labels {
-            let name = self.names.intern(name)?;
-            if name as usize == self.by_name.len() {
-                let values = Dictionary::new(self.seed ^ u64::from(name + 1));
-                self.by_name.push(Name { values, postings: Vec::new(), posting_bytes: 0 });
-            }
-            let value = self.by_name[name as usize].values.intern(value)?;
-            put_varint(&mut numbers, u64::from(name));
-            put_varint(&mut numbers, u64::from(value));
-            places.push((name, value));
+    fn tag(&self, numbers: &[u8]) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is meant")]
+        return xxh3_64_with_seed(numbers, self.seed) as u32;
+    }
+
+    /// Adds the series `id`, above all that are there, with a label set that was looked up and is
+    /// not there. `None` if there is no room.
+    pub(super) fn insert(
+        &mut self,
+        id: u32,
+        labels: &[(&str, &str)],
+        found: &LookedUp,
+    ) -> Option<LabelsAt> {
+        let mut pairs = Vec::with_capacity(labels.len());
+        for ((name, value), numbers) in labels.iter().zip(&found.numbers) {
+            let number = match numbers.0 {
+                Some(number) => number,
+                None => self.add_name(name)?,
+            };
+            let value = match numbers.1 {
+                Some(value) => value,
+                None => self.by_name[number as usize].values.intern(value)?,
+            };
+            pairs.push((number, value));
         }
-        let at = self.store(id, &numbers)?;
-        for (name, value) in places {
-            let name = &mut self.by_name[name as usize];
-            if value as usize >= name.postings.len() {
-                name.postings.resize_with(value as usize + 1, Posting::default);
-            }
-            let posting = &mut name.postings[value as usize];
-            let before = posting.bytes();
-            posting.push(id);
-            name.posting_bytes += posting.bytes() - before;
+        let bytes = encode(&pairs);
+        let at = self.store(id, &bytes)?;
+        for (name, value) in pairs {
+            self.by_name[name as usize].push(value, id);
         }
         self.all.push(id);
-        let hash = xxh3_64_with_seed(&numbers, self.seed);
-        let (slabs, seed) = (&self.slabs, self.seed);
-        self.known.insert_unique(hash, at, |&at| {
-            let (_, rest) = parts_of(slabs, at);
-            xxh3_64_with_seed(&rest[..numbers_len(rest)], seed)
-        });
+        let tag = self.tag(&bytes);
+        self.known.insert_unique(place(tag), KnownSet { tag, at }, |known| place(known.tag));
         Some(at)
+    }
+
+    fn add_name(&mut self, name: &str) -> Option<u32> {
+        let number = self.names.intern(name)?;
+        if number as usize == self.by_name.len() {
+            let values = Dictionary::new(self.seed ^ u64::from(number + 1));
+            self.by_name.push(Name { values, postings: Vec::new(), posting_bytes: 0 });
+        }
+        Some(number)
     }
 
     fn store(&mut self, id: u32, numbers: &[u8]) -> Option<LabelsAt> {
@@ -324,14 +357,13 @@ fn parts_of(slabs: &[Vec<u8>], at: LabelsAt) -> (u32, &[u8]) {
     (id, input.rest())
 }
 
-/// Bytes of the numbers at the front of `bytes`.
-fn numbers_len(bytes: &[u8]) -> usize {
-    let mut input = Input::new(bytes);
-    let count = input.varint_u32().unwrap_or(0);
-    for _ in 0..2 * count {
-        if input.varint_u32().is_err() {
-            break;
-        }
+/// Number of labels, then number of name and of value of each.
+fn encode(pairs: &[(u32, u32)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4 * pairs.len());
+    put_varint(&mut out, pairs.len() as u64);
+    for &(name, value) in pairs {
+        put_varint(&mut out, u64::from(name));
+        put_varint(&mut out, u64::from(value));
     }
-    bytes.len() - input.len()
+    out
 }
