@@ -7,6 +7,9 @@ use roaring::RoaringBitmap;
 
 use crate::encoding::{Input, put_varint};
 
+/// Runs up to this length are added to a set id by id.
+const SHORT_RUN: u32 = 16;
+
 /// An ascending list of ids.
 #[derive(Default)]
 pub(super) enum Posting {
@@ -66,15 +69,27 @@ impl Posting {
 
     /// Adds all ids to `set`.
     pub(super) fn add_to(&self, set: &mut RoaringBitmap) {
-        self.for_each_run(|start, length| {
-            set.insert_range(start..start + length);
-        });
+        match self {
+            Self::Runs(_) => *set |= self.to_bitmap(),
+            _ => self.for_each_run(|start, length| {
+                set.insert_range(start..start + length);
+            }),
+        }
     }
 
     /// All ids.
     pub(super) fn to_bitmap(&self) -> RoaringBitmap {
         let mut set = RoaringBitmap::new();
-        self.add_to(&mut set);
+        self.for_each_run(|start, length| {
+            if length > SHORT_RUN {
+                set.insert_range(start..start + length);
+            } else {
+                // Ascending ids are appended, several times faster than they are inserted.
+                (start..start + length).for_each(|id| {
+                    let _ = set.try_push(id);
+                });
+            }
+        });
         set
     }
 
