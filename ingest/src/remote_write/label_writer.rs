@@ -181,7 +181,7 @@ mod tests {
         let short: Vec<Pair<'_>> =
             (0..=SLOT_TEXT_BYTES).map(|n| (&long[..n], &long[..SLOT_TEXT_BYTES])).collect();
         let all_short = encode(&short);
-        assert_eq!(plain_labels_length(&all_short), all_short.len());
+        assert_eq!(plain_labels_length(&all_short, all_short.len()), all_short.len());
         let mut pairs = Vec::new();
         RawLabels.read(&all_short, &mut pairs).expect("well-formed");
         assert_eq!(pairs, short);

@@ -71,37 +71,42 @@ pub(super) fn read_pair(mut label: Reader<'_>) -> Result<Pair<'_>, IngestError> 
     Ok((name, value))
 }
 
-/// Length of the plain labels, tags included, at the start of a series.
+/// Length of the plain labels, tags included, at the start of `rest`; `limit` is where the series
+/// ends, and what lies behind it may be looked at.
 ///
-/// The same checks as in [`plain_label`]. From one label to the next only its length is needed, so
-/// that checks of several labels run at the same time; this is most of what decoding costs.
+/// From one label to the next only its length is needed, so that checks of several labels run at
+/// the same time; this is most of what decoding costs.
 #[inline]
-pub(super) fn plain_labels_length(series: &[u8]) -> usize {
+pub(super) fn plain_labels_length(rest: &[u8], limit: usize) -> usize {
     let mut end = 0;
-    while let Some(head) = series.get(end..).and_then(<[u8]>::first_chunk) {
-        let head = u32::from_le_bytes(*head);
-        let (length, name_length) = ((head >> 8 & 0xff) as usize, (head >> 24) as usize);
-        let Some(&[tag, value_length]) =
-            series.get(end + 4 + name_length..).and_then(<[u8]>::first_chunk)
-        else {
-            break;
-        };
-        let is_plain = head & PLAIN_MASK == PLAIN_HEAD
-            && tag == TAG_VALUE
-            && length == 4 + name_length + usize::from(value_length);
-        let next = end + 2 + length;
-        if !is_plain || next > series.len() {
-            break;
-        }
-        end = next;
+    while let Some(length) = rest.get(end..).and_then(plain_length_in_window)
+        && end + length <= limit
+    {
+        end += length;
+    }
+    // Where less than a window is left.
+    while let Some((_, length)) = rest.get(end..limit).and_then(plain_label) {
+        end += length;
     }
     end
 }
 
-/// The first four bytes of a plain label without its two lengths, and which of their bits are
-/// certain: both tags, and that the label is below 128 bytes.
-const PLAIN_HEAD: u32 = u32::from_le_bytes([TAG_LABEL, 0, TAG_NAME, 0]);
-const PLAIN_MASK: u32 = u32::from_le_bytes([0xff, 0x80, 0xff, 0]);
+/// As many bytes as a plain label can have, and those that its lengths may point to if it is none.
+type Window = [u8; 4 + 0x7f + 2];
+
+/// The length of a plain label at the start of `labels`, where there is a window; the same checks
+/// as in [`plain_label`], in one comparison.
+#[inline]
+fn plain_length_in_window(labels: &[u8]) -> Option<usize> {
+    let window: &Window = labels.first_chunk()?;
+    let [tag, length, name_tag, name_length] = [window[0], window[1], window[2], window[3]];
+    let name_end = 4 + usize::from(name_length & 0x7f);
+    let [value_tag, value_length] = [window[name_end], window[name_end + 1]];
+    let expected = 4 + u32::from(name_length) + u32::from(value_length);
+    let tags = (tag ^ TAG_LABEL) | (name_tag ^ TAG_NAME) | (value_tag ^ TAG_VALUE);
+    let odd = u32::from(tags | (length & 0x80)) | (u32::from(length) ^ expected);
+    (odd == 0).then_some(2 + usize::from(length))
+}
 
 /// A plain label at the start of `labels`, and its length with the tag. A plain label is a short
 /// name, then a short value, in less than 128 bytes together; nearly all are.
@@ -158,7 +163,14 @@ mod tests {
     fn the_short_cut_takes_plain_labels_only() {
         let plain = b"\x0a\x07\x0a\x01a\x12\x02bc";
         let empty = b"\x0a\x04\x0a\x00\x12\x00";
-        assert_eq!(plain_labels_length(&[&plain[..], empty, plain, b"\x12\x00"].concat()), 24);
+        let length = |parts: &[&[u8]]| {
+            let series = parts.concat();
+            let alone = plain_labels_length(&series, series.len());
+            let message = [&series[..], &[0x0a; 200]].concat();
+            assert_eq!(plain_labels_length(&message, series.len()), alone, "{series:?}");
+            alone
+        };
+        assert_eq!(length(&[plain, empty, plain, b"\x12\x00"]), 24);
         for other in [
             &b""[..],
             b"\x12\x07\x0a\x01a\x12\x02bc",
@@ -169,12 +181,12 @@ mod tests {
             b"\x0a\x87\x00\x0a\x01a\x12\x02bc",
             b"\x0a\x03\x0a\x01a",
         ] {
-            assert_eq!(plain_labels_length(&[plain, other].concat()), 9, "{other:?}");
-            assert_eq!(plain_labels_length(other), 0, "{other:?}");
+            assert_eq!(length(&[plain, other]), 9, "{other:?}");
+            assert_eq!(length(&[other]), 0, "{other:?}");
         }
         let longest = encode(&[(&[b'n'; 100], &[b'v'; 23])]);
-        assert_eq!(plain_labels_length(&longest), longest.len());
-        assert_eq!(plain_labels_length(&encode(&[(&[b'n'; 100], &[b'v'; 24])])), 0);
+        assert_eq!(length(&[&longest]), longest.len());
+        assert_eq!(length(&[&encode(&[(&[b'n'; 100], &[b'v'; 24])])]), 0);
     }
 
     #[test]

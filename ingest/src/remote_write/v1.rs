@@ -44,7 +44,7 @@ pub fn decode<'a>(
         match field.number {
             1 => {
                 field.expect(WireType::Length, "timeseries")?;
-                builder.read_series(reader.message("timeseries")?)?;
+                builder.read_series(message, reader.message("timeseries")?)?;
             }
             3 => {
                 field.expect(WireType::Length, "metadata")?;
@@ -63,9 +63,15 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn read_series(&mut self, mut reader: Reader<'a>) -> Result<(), IngestError> {
+    /// Reads the series that `reader` holds of `message`.
+    fn read_series(
+        &mut self,
+        message: &'a [u8],
+        mut reader: Reader<'a>,
+    ) -> Result<(), IngestError> {
         let start = reader.at();
-        reader.advance(plain_labels_length(reader.rest()));
+        let rest = message.get(start..).unwrap_or_default();
+        reader.advance(plain_labels_length(rest, reader.rest().len()));
         let mut labels = Cow::Borrowed(reader.since(start));
         if let Some(sample) = only_sample(reader.rest()) {
             return self.push_plain_series(labels, sample);
