@@ -95,6 +95,35 @@ fn tenants_and_metadata_are_remembered() {
     assert!(catalog.metadata(a, Some("down")).is_empty());
 }
 
+/// RocksDB's own log, which holds the newest rows.
+fn rocks_log(dir: &std::path::Path) -> std::path::PathBuf {
+    let entries = std::fs::read_dir(dir).expect("a list").map(|entry| entry.expect("one").path());
+    let logs = entries.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+    logs.max_by_key(|path| path.metadata().expect("it is there").len()).expect("there is one")
+}
+
+#[test]
+fn a_damaged_row_is_told_and_a_torn_end_is_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (rocks, catalog) = open(dir.path());
+    for _ in 0..20 {
+        let id = catalog.next_block_id();
+        let added = vec![ingest(&rocks, id)];
+        catalog.commit(CatalogChange { added, ..Default::default() }).expect("it is written");
+    }
+    let (path, blocks) = (rocks_log(dir.path()), catalog.blocks());
+    drop((rocks, catalog));
+    let whole = std::fs::read(&path).expect("it is there");
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    std::fs::write(&path, &damaged).expect("it is written");
+    let refused = Rocks::open(dir.path()).err().expect("rows are lost");
+    assert_eq!(refused.kind(), crate::ErrorKind::Corrupt, "{refused}");
+    std::fs::write(&path, &whole[..whole.len() - 3]).expect("it is written");
+    let (_, catalog) = open(dir.path());
+    assert_eq!(catalog.blocks(), blocks[..19], "the last commit was torn");
+}
+
 #[test]
 fn a_newer_format_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -16,7 +16,8 @@ use std::sync::OnceLock;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBPinnableSlice, IngestExternalFileOptions, IteratorMode, Options, WriteBatch, WriteOptions,
+    DBPinnableSlice, DBRecoveryMode, IngestExternalFileOptions, IteratorMode, Options, WriteBatch,
+    WriteOptions,
 };
 
 use crate::catalog::BlockId;
@@ -279,6 +280,9 @@ fn database_options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
+    // A torn end is what a crash leaves. Damage before it must not pass for the end, since blocks
+    // whose rows are lost would be deleted.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_keep_log_file_num(4);
     options.set_stats_dump_period_sec(0);
