@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn buckets_go_from_the_lowest_to_the_highest() {
         let histogram = FloatHistogram {
-            schema: 0,
+            schema: 2,
             count: 10.0,
             sum: 20.0,
             zero_threshold: 0.001,
@@ -64,8 +64,8 @@ mod tests {
         write_histogram(&mut out, &histogram);
         let expected = concat!(
             r#"{"count":"10","sum":"20","buckets":["#,
-            r#"[1,"-8","-4","1"],[3,"-0.001","0.001","12"],"#,
-            r#"[0,"4","8","1"]]}"#
+            r#"[1,"-1.6817928305074288","-1.414213562373095","1"],[3,"-0.001","0.001","12"],"#,
+            r#"[0,"1.414213562373095","1.6817928305074288","1"]]}"#
         );
         assert_eq!(String::from_utf8_lossy(&out), expected);
         out.clear();

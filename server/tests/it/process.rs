@@ -1,4 +1,4 @@
-//! The binary: how it starts, how it ends, what it says when it cannot.
+//! The binary: how it starts, how it ends, what it says when it cannot, what it keeps.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -134,4 +134,90 @@ fn a_data_directory_has_one_owner() {
     assert!(said.contains("in use"), "{said}");
     process.signal("-TERM");
     assert_eq!(process.wait().0, Some(0));
+}
+
+/// One exchange over a connection of its own: status line and body.
+fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> (String, String) {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    let length = body.len();
+    let head = format!("{head}Host: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("the head is sent");
+    stream.write_all(body).expect("the body is sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("the answer is whole");
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+}
+
+/// Writes one sample a series and returns the time of them.
+fn write_some(address: SocketAddr, first: u32) -> i64 {
+    let at = crate::support::minute_ms();
+    let names: Vec<String> = (first..first + 100).map(|i| format!("s{i}")).collect();
+    let all = names.iter().zip(first..).map(|(name, i)| {
+        crate::support::series(&[("__name__", "x"), ("n", name)], &[(at, f64::from(i) + 0.25)])
+    });
+    let message = prost::Message::encode_to_vec(&crate::support::request(all.collect()));
+    let head = "POST /api/v1/write HTTP/1.1\r\nContent-Type: application/x-protobuf\r\n\
+                Content-Encoding: snappy\r\n";
+    let (status, text) = exchange(address, head, &crate::support::compress(&message));
+    assert_eq!(status, "HTTP/1.1 204 No Content", "{text}");
+    at
+}
+
+/// Count and sum of all that was written, as the server has it.
+fn count_and_sum(address: SocketAddr, at: i64) -> (String, String) {
+    let ask = |query: &str| {
+        let query = crate::support::encode(query);
+        let time = crate::support::seconds(at);
+        let head = format!("GET /api/v1/query?query={query}&time={time} HTTP/1.1\r\n");
+        let (_, body) = exchange(address, &head, b"");
+        let answer: serde_json::Value = serde_json::from_str(&body).expect("the answer is JSON");
+        answer["data"]["result"][0]["value"][1].as_str().unwrap_or_default().to_owned()
+    };
+    (ask("count(x)"), ask("sum(x)"))
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_on_a_kill_or_on_an_end() {
+    let dir = tempdir().expect("a temporary directory");
+    let process = Process::start(dir.path());
+    let at = write_some(process.address, 0);
+    process.signal("-KILL");
+    assert_eq!(process.wait().0, None);
+
+    let process = Process::start(dir.path());
+    assert_eq!(count_and_sum(process.address, at), ("100".to_owned(), "4975".to_owned()));
+    let at = at.max(write_some(process.address, 100));
+    process.signal("-TERM");
+    assert_eq!(process.wait().0, Some(0));
+
+    let process = Process::start(dir.path());
+    assert_eq!(count_and_sum(process.address, at), ("200".to_owned(), "19950".to_owned()));
+    process.signal("-TERM");
+    assert_eq!(process.wait().0, Some(0));
+}
+
+#[test]
+fn a_snapshot_is_a_data_directory() {
+    let dir = tempdir().expect("a temporary directory");
+    let process = Process::start(dir.path());
+    let at = write_some(process.address, 0);
+    let head = "POST /api/v1/admin/tsdb/snapshot HTTP/1.1\r\n";
+    let (status, body) = exchange(process.address, head, b"");
+    assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
+    let answer: serde_json::Value = serde_json::from_str(&body).expect("the answer is JSON");
+    let name = answer["data"]["name"].as_str().expect("the snapshot has a name");
+    let copy = dir.path().join("snapshots").join(name);
+    // What comes later is not in it.
+    write_some(process.address, 100);
+
+    let other = Process::start(&copy);
+    assert_eq!(count_and_sum(other.address, at), ("100".to_owned(), "4975".to_owned()));
+    assert_eq!(count_and_sum(process.address, at).0, "200");
+    for process in [process, other] {
+        process.signal("-TERM");
+        assert_eq!(process.wait().0, Some(0));
+    }
 }
