@@ -379,7 +379,7 @@ fn message_text(text: &str) -> Result<Text, String> {
 }
 
 fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|error| error.to_string())
+    Regex::new(&ephemeris_model::re2::translate(pattern)).map_err(|error| error.to_string())
 }
 
 fn bare_number(text: &str) -> Option<f64> {

@@ -29,10 +29,11 @@ fn blocks_end_at_empty_lines_and_comments() {
 
 #[test]
 fn expectations_are_read() {
-    let script = "eval instant at 0 a\n expect fail regex: a.c \n expect no_info\n expect ordered";
+    let script =
+        "eval instant at 0 a\n expect fail regex: a.c|{x} \n expect no_info\n expect ordered";
     let commands = parse_script(script).unwrap();
     let [Command::Eval(eval)] = commands.as_slice() else { panic!("{commands:?}") };
-    assert!(eval.expected.fail.as_ref().is_some_and(|text| text.fits("xabcx")));
+    assert!(eval.expected.fail.as_ref().is_some_and(|text| text.fits("xabcx") && text.fits("{x}")));
     assert!(!eval.expected.fail.as_ref().is_some_and(|text| text.fits("xacx")));
     assert!(eval.expected.infos.none && eval.expected.ordered);
     assert!(Text::Exactly("a".to_owned()).fits("a") && Text::Any.fits("b"));

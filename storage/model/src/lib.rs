@@ -8,6 +8,7 @@
 //! | [`sample`] | [`Sample`], the staleness marker, [`SampleBuffer`] |
 //! | [`histogram`] | native histograms, as received and as PromQL computes with them |
 //! | [`matcher`] | [`Matcher`]: `=`, `!=`, `=~`, `!~` |
+//! | [`re2`] | patterns in Prometheus' syntax for the `regex` crate |
 //! | [`batch`] | [`WriteBatch`]: what a request decodes to |
 //! | [`validate`] | the rules for a label set and their [`Limits`] |
 //! | [`reject`] | samples refused one by one: reasons, counts, examples |
@@ -22,6 +23,7 @@ pub mod histogram;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
+pub mod re2;
 pub mod reject;
 pub mod sample;
 pub mod source;

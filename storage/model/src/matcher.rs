@@ -5,6 +5,8 @@ use std::fmt;
 use regex::Regex;
 use thiserror::Error;
 
+use crate::re2::translate;
+
 /// Size limit of a compiled pattern, in bytes.
 const COMPILED_REGEX_BYTES_MAX: usize = 4 << 20;
 /// Longest pattern accepted, in bytes.
@@ -120,7 +122,7 @@ impl Matcher {
 
 /// As Prometheus does: the whole value must match, and `.` matches a newline too.
 fn anchored(pattern: &str) -> String {
-    format!("^(?s:{pattern})$")
+    format!("^(?s:{})$", translate(pattern))
 }
 
 fn compile(pattern: &str) -> Result<Regex, MatcherError> {
@@ -132,7 +134,7 @@ fn compile(pattern: &str) -> Result<Regex, MatcherError> {
     regex_syntax::ParserBuilder::new()
         .nest_limit(250)
         .build()
-        .parse(pattern)
+        .parse(&translate(pattern))
         .map_err(|error| invalid(last_line(&error.to_string())))?;
     regex::RegexBuilder::new(&anchored(pattern))
         .size_limit(COMPILED_REGEX_BYTES_MAX)
@@ -141,8 +143,22 @@ fn compile(pattern: &str) -> Result<Regex, MatcherError> {
 }
 
 /// The parser draws the pattern with a caret over several lines; its last line says what is wrong.
+/// The common errors get the words Prometheus has for them.
 fn last_line(text: &str) -> String {
-    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    let known = match cause {
+        "repetition operator missing expression" => "missing argument to repetition operator",
+        "unclosed group" => "missing closing )",
+        "unopened group" => "unexpected )",
+        "unclosed character class" => "missing closing ]",
+        "incomplete escape sequence, reached end of pattern prematurely" => {
+            "trailing backslash at end of expression"
+        }
+        "unrecognized escape sequence" => "invalid escape sequence",
+        _ if cause.starts_with("invalid character class range") => "invalid character class range",
+        _ => cause,
+    };
+    known.to_owned()
 }
 
 impl PartialEq for Matcher {
@@ -180,6 +196,14 @@ mod tests {
         assert!(matcher(MatchOp::Regex, "a|b").matches("b"));
         assert!(!matcher(MatchOp::Regex, "a|b").matches("ab"));
         assert!(matcher(MatchOp::NotRegex, "a+").matches(""));
+    }
+
+    #[test]
+    fn patterns_are_those_of_re2() {
+        assert!(matcher(MatchOp::Regex, r"{\d}").matches("{5}"));
+        assert!(!matcher(MatchOp::Regex, r"{\d}").matches("{\u{663}}"));
+        let error = Matcher::new(MatchOp::Regex, "x", "a(").expect_err("not closed").to_string();
+        assert_eq!(error, "error parsing regexp: missing closing ): `a(`");
     }
 
     #[test]

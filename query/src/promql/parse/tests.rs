@@ -71,7 +71,7 @@ fn syntax_errors_name_the_place() {
         ("\u{e4}", "1:1: parse error: unexpected character: 'ä'"),
         (
             "up{a=~\"*\"}",
-            "1:4: parse error: error parsing regexp: repetition operator missing expression: `*`",
+            "1:4: parse error: error parsing regexp: missing argument to repetition operator: `*`",
         ),
     ] {
         fails(query, expected);
