@@ -62,7 +62,7 @@ impl App {
     pub fn new(config: Config) -> std::io::Result<Self> {
         let cores = available_parallelism().map_or(2, NonZero::get);
         let ingest = match config.ingest.threads {
-            0 => (4 * cores).clamp(4, 256),
+            0 => (2 * cores).clamp(2, 256),
             threads => threads,
         };
         let pool = |name, threads, queue_max, setting| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post};
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
@@ -43,7 +44,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/admin/tsdb/clean_tombstones", post(admin::clean).put(admin::clean))
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate))
         .route("/status/walreplay", get(status::wal_replay))
-        .layer(CompressionLayer::new().gzip(true));
+        .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest));
 
     // Answers to writes carry their length, or no body.
     let writes = Router::new()

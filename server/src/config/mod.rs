@@ -131,7 +131,7 @@ pub struct QueryConfig {
 /// Settings of writes.
 #[derive(Clone, Debug)]
 pub struct IngestConfig {
-    /// Threads that decode and store; zero is four a core.
+    /// Threads that decode and store; zero is two a core.
     pub threads: usize,
     /// Writes that wait for a thread.
     pub queue_max: usize,

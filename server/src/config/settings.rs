@@ -270,7 +270,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         key: "ingest.threads",
         value: "N",
-        help: "Threads that decode and store writes; 0 is four a core",
+        help: "Threads that decode and store writes; 0 is two a core",
         set: |c, v| count(v, 0).map(|v| c.ingest.threads = v.min(1024)),
         show: |c| c.ingest.threads.to_string(),
     },

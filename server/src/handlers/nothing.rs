@@ -38,9 +38,19 @@ pub async fn scrape_pools() -> Prepared {
     answer(&json!({"scrapePools": []}))
 }
 
+/// Ends of paths where senders of other protocols knock.
+const OTHER_PROTOCOLS: [&str; 5] =
+    ["/v1/metrics", "/v1/logs", "/v1/traces", "/loki/api/v1/push", "/api/v2/write"];
+
 /// The answer to a path that no route has.
 pub async fn unknown_path(uri: Uri) -> Response {
     let path = uri.path();
+    if OTHER_PROTOCOLS.iter().any(|end| path.ends_with(end)) {
+        let text = format!(
+            "{path} is not served; what is taken is Prometheus remote write at /api/v1/write"
+        );
+        return ApiError::new(ErrorType::NotFound, text).into_response();
+    }
     if path.starts_with("/api/") {
         let text = format!("there is no endpoint {path}");
         return ApiError::new(ErrorType::NotFound, text).into_response();
