@@ -132,6 +132,19 @@ fn bounds_of_time_refuse_single_samples_with_words() {
 }
 
 #[test]
+fn a_sample_long_after_the_one_before_is_in_answers_over_its_own_time() {
+    let fixture = Fixture::new();
+    for time in [NOON - 300 * DAY, NOON - 60 * DAY, NOON - 1000, NOON] {
+        fixture.write("t", &Request::of(&[("__name__", "up")], time, 1.0));
+        let range = TimeRange::inclusive(TimestampMs(time), TimestampMs(time));
+        let found = answer(&fixture.reader("t"), Vec::new(), range);
+        assert_eq!(found.len(), 1, "at {time}");
+    }
+    assert_eq!(fixture.store().stats().samples_late_total, 0);
+    assert_eq!(everything(&fixture.reader("t")).into_values().flatten().count(), 4);
+}
+
+#[test]
 fn a_bad_series_costs_only_itself() {
     let mut fixture = Fixture::new();
     let mut request = Request::of(&[("job", "nameless")], NOON, 1.0);
