@@ -156,7 +156,7 @@ fn report(inner: &Inner, damage: &WalDamage, newest: bool) -> Result<()> {
     let path = damage.path.display();
     if damage.at_end && newest {
         tracing::info!(%path, offset, bytes, "the WAL ends in a record that was never acknowledged");
-        return Ok(());
+        return inner.wal.cut(damage);
     }
     tracing::error!(%path, offset, bytes, cause, "a part of the WAL cannot be read");
     inner.counters.wal_damages.fetch_add(1, Ordering::Relaxed);

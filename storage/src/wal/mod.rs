@@ -25,6 +25,7 @@ use crate::config::Durability;
 use crate::error::{Error, Result};
 use crate::faults::{Faults, Place};
 use record::{HEADER_BYTES, Header, PAYLOAD_BYTES_MAX, Record, TENANT_BYTES_MAX};
+use replay::WalDamage;
 
 /// A write buffer larger than this is given back after use.
 const SPARE_BYTES_MAX: usize = 4 << 20;
@@ -95,6 +96,19 @@ impl WalContext {
         let generations = self.generations().unwrap_or_default();
         let sizes = generations.iter().filter_map(|&g| fs::metadata(self.path(g)).ok());
         sizes.map(|metadata| metadata.len()).sum()
+    }
+
+    /// Cuts off what a crash left behind the last record of a file that is not written any more,
+    /// so that the next start does not take it for damage. A file without a header is deleted.
+    pub(crate) fn cut(&self, damage: &WalDamage) -> Result<()> {
+        let path = &damage.path;
+        let failed = |e| io_error("cutting the end off", path, e);
+        if damage.offset < HEADER_BYTES as u64 {
+            fs::remove_file(path).map_err(failed)?;
+            return sync_dir(&self.dir);
+        }
+        let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
+        file.set_len(damage.offset).and_then(|()| file.sync_all()).map_err(failed)
     }
 
     /// Deletes the files of generations up to `last`.
