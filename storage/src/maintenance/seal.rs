@@ -51,7 +51,13 @@ impl Inner {
         let generations = version.generations();
         let samples = generations.map(|g| g.chunk_bytes() + g.late_bytes()).sum::<u64>();
         let head = self.identity_bytes.load(Ordering::Relaxed) + samples;
-        head > self.config.memory_budget_bytes && version.open.times().is_some()
+        head > self.config.memory_budget_bytes
+            && (version.open.times().is_some() || self.is_crowded(version.open.identity()))
+    }
+
+    /// Whether so many series were seen that they leave little room for samples.
+    fn is_crowded(&self, identity: &Identity) -> bool {
+        identity.bytes() > self.config.memory_budget_bytes / 4 * 3
     }
 
     /// Ends the open generation and writes it to blocks.
@@ -83,11 +89,15 @@ impl Inner {
         self.seal_generation(&full, last)
     }
 
-    /// Puts a new generation in place of the open one; `None` if that one is empty.
+    /// Puts a new generation in place of the open one; `None` if that one is empty, and its series
+    /// do not fill the memory.
     fn rotate(&self) -> Result<Option<Arc<Generation>>> {
         let (number, identity) = {
             let open = self.open.read();
-            if open.generation.times().is_none() && open.wal.bytes() == HEADER_BYTES as u64 {
+            let empty = open.generation.times().is_none()
+                && open.wal.bytes() == HEADER_BYTES as u64
+                && !self.is_crowded(open.generation.identity());
+            if empty {
                 return Ok(None);
             }
             (open.generation.number() + 1, self.next_identity(&open.generation))
@@ -106,14 +116,15 @@ impl Inner {
     }
 
     /// The identities of the next generation: those of this one, or empty ones if most of these
-    /// fell silent or keep others out.
+    /// fell silent or keep others out. Without the latter a store whose memory is full of series
+    /// would refuse all writes, and so never seal and never forget them.
     fn next_identity(&self, generation: &Generation) -> Arc<Identity> {
         let identity = generation.identity();
         let all = u64::from(identity.series_count());
         let silent = all.saturating_sub(generation.all_filled().len());
         let mostly_silent = all >= SWEEP_SERIES_MIN && silent > all / 2;
         let full = identity.series_of_largest_tenant() >= self.config.limits.active_series_max;
-        if mostly_silent || (full && silent > 0) {
+        if mostly_silent || (full && silent > 0) || self.is_crowded(identity) {
             return Arc::new(Identity::new());
         }
         Arc::clone(identity)

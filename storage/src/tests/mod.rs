@@ -175,6 +175,29 @@ fn a_full_head_asks_to_come_again() {
 }
 
 #[test]
+fn more_series_than_memory_holds_are_taken_in_one_generation_after_another() {
+    let mut fixture = Fixture::with(|config| config.memory_budget_bytes = 1 << 20);
+    let mut busy = 0;
+    for first in (0..20_000).step_by(1000) {
+        let mut request = Request::default();
+        for n in first..first + 1000 {
+            let series = n.to_string();
+            let labels = [("__name__", "m"), ("n", series.as_str())];
+            request.series.extend(Request::of(&labels, NOON, f64::from(n)).series);
+        }
+        while fixture.try_write("t", &request).is_err() {
+            busy += 1;
+            assert!(busy < 100, "room is never made");
+            fixture.store().maintain().expect("the head is sealed");
+        }
+        fixture.store().maintain().expect("memory is measured");
+    }
+    assert_eq!(everything(&fixture.reader("t")).len(), 20_000);
+    fixture.reopen();
+    assert_eq!(everything(&fixture.reader("t")).len(), 20_000);
+}
+
+#[test]
 fn metadata_is_kept() {
     let mut fixture = Fixture::new();
     let metadata = vec![("up".to_owned(), "whether it is up".to_owned())];
