@@ -56,8 +56,7 @@ pub async fn remote_write(State(app): State<Arc<App>>, request: Request) -> Resp
     };
     let received = Instant::now();
     app.metrics.body_read(bytes.len());
-    let result = store(&app, tenant, kind, bytes).await;
-    drop(room);
+    let result = store(&app, tenant, kind, bytes, room).await;
     finish(&app, received, kind, result)
 }
 
@@ -67,13 +66,17 @@ async fn store(
     tenant: Tenant,
     kind: BodyKind,
     bytes: Bytes,
+    room: OwnedSemaphorePermit,
 ) -> Result<WriteOutcome, ApiError> {
     let store = app.store()?;
     let limits = app.config.bodies;
     let job = move |scratch: &mut crate::workers::Scratch| -> Result<WriteOutcome, ApiError> {
         let batch = decoder::decode(kind, &bytes, &limits, &mut scratch.ingest)
             .map_err(|error| refused_body(&error))?;
-        Ok(store.write(tenant.as_str(), &batch)?)
+        let outcome = store.write(tenant.as_str(), &batch)?;
+        // The body waits in the queue even if its sender went away, so it keeps its room till here.
+        drop(room);
+        Ok(outcome)
     };
     app.ingest.run(job).await?
 }
