@@ -32,6 +32,10 @@ const PACE: Duration = Duration::from_millis(10);
 /// A complete comparison takes place every so many cycles, and at the end.
 const COMPARE_EVERY: usize = 10;
 
+/// Bounds so small that the server seals and merges all the time.
+const SMALL_HEAD: [&str; 4] =
+    ["--head.chunk-bytes-max", "128KiB", "--head.late-bytes-max", "64KiB"];
+
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -78,6 +82,7 @@ pub fn run(options: &Options) -> Result<Report> {
         Some(path) => path.clone(),
         None => Server::default_binary()?,
     };
+    let flags = [&SMALL_HEAD.map(str::to_owned)[..], &options.server_flags].concat();
     let dir = tempfile::tempdir()?;
     let now = seconds_now()?;
     let mut random = Random(options.seed);
@@ -94,13 +99,13 @@ pub fn run(options: &Options) -> Result<Report> {
     let mut found = Found::default();
     for cycle in 1..=options.cycles {
         let started = Instant::now();
-        let server = Server::start(&binary, dir.path(), &options.server_flags)?;
+        let server = Server::start(&binary, dir.path(), &flags)?;
         slowest_start = slowest_start.max(started.elapsed());
         let life = Duration::from_millis(200 + random.below(1_300));
         let is_settled = random.below(6) == 0;
         lanes = live(server, lanes, life, is_settled)?;
         if cycle % COMPARE_EVERY == 0 || cycle == options.cycles {
-            let server = Server::start(&binary, dir.path(), &options.server_flags)?;
+            let server = Server::start(&binary, dir.path(), &flags)?;
             found = compare(&server, &lanes)?;
             server.kill()?;
             if found.lost + found.altered + found.unknown > 0 {

@@ -154,6 +154,10 @@ fn open_store(app: &App) -> Result<Opening, ServerError> {
     store_config.retention_ms = config.retention_ms;
     store_config.memory_budget_bytes = app.memory_budget_bytes;
     store_config.limits = config.limits;
+    store_config.head_chunk_bytes_max = config.head.chunk_bytes_max;
+    store_config.head_wal_bytes_max = config.head.wal_bytes_max;
+    store_config.head_late_bytes_max = config.head.late_bytes_max;
+    store_config.head_age_ms_max = config.head.age_ms_max;
     let (clock, (sender, opening)) = (Arc::clone(&app.clock), oneshot::channel());
     std::thread::Builder::new().name("open".to_owned()).spawn(move || {
         let decoder = Arc::new(ephemeris_ingest::Decoder::default());

@@ -88,6 +88,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// Writes.
     pub ingest: IngestConfig,
+    /// The part of the store that is in memory.
+    pub head: HeadConfig,
     /// Whether `/api/v1/admin/…` is offered.
     pub admin_api: Switch,
     /// What is logged to standard error, as in `info` or `debug,hyper=warn`.
@@ -137,6 +139,19 @@ pub struct IngestConfig {
     pub queue_max: usize,
 }
 
+/// When a generation of the head ends and is sealed: at whichever bound comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadConfig {
+    /// Bytes of chunks.
+    pub chunk_bytes_max: u64,
+    /// Bytes of WAL.
+    pub wal_bytes_max: u64,
+    /// Bytes of out-of-order samples.
+    pub late_bytes_max: u64,
+    /// Age in milliseconds.
+    pub age_ms_max: i64,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -168,6 +183,12 @@ impl Default for Config {
                 series_max: 20_000_000,
             },
             ingest: IngestConfig { threads: 0, queue_max: 256 },
+            head: HeadConfig {
+                chunk_bytes_max: 48 << 20,
+                wal_bytes_max: 3 << 30,
+                late_bytes_max: 64 << 20,
+                age_ms_max: 2 * 3_600_000,
+            },
             admin_api: Switch::On,
             log_filter: "info".to_owned(),
         }

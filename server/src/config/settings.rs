@@ -282,6 +282,35 @@ pub static SETTINGS: &[Setting] = &[
         show: |c| c.ingest.queue_max.to_string(),
     },
     Setting {
+        key: "head.chunk_bytes_max",
+        value: "BYTES",
+        help: "A generation of the head is sealed at this size of its chunks; with many series the \
+               bound rises with them",
+        set: |c, v| size(v, 64 << 10, 1 << 40).map(|v| c.head.chunk_bytes_max = v),
+        show: |c| format_bytes(c.head.chunk_bytes_max),
+    },
+    Setting {
+        key: "head.wal_bytes_max",
+        value: "BYTES",
+        help: "A generation of the head is sealed at this size of its WAL",
+        set: |c, v| size(v, 1 << 20, 1 << 40).map(|v| c.head.wal_bytes_max = v),
+        show: |c| format_bytes(c.head.wal_bytes_max),
+    },
+    Setting {
+        key: "head.late_bytes_max",
+        value: "BYTES",
+        help: "A generation of the head is sealed at this size of its out-of-order samples",
+        set: |c, v| size(v, 64 << 10, 1 << 40).map(|v| c.head.late_bytes_max = v),
+        show: |c| format_bytes(c.head.late_bytes_max),
+    },
+    Setting {
+        key: "head.age_max",
+        value: "DURATION",
+        help: "A generation of the head is sealed at this age",
+        set: |c, v| at_least_ms(v, 1_000, "1s").map(|v| c.head.age_ms_max = v),
+        show: |c| format_duration_ms(c.head.age_ms_max.unsigned_abs()),
+    },
+    Setting {
         key: "admin_api",
         value: "on|off",
         help: "Whether snapshots and deletion are offered under /api/v1/admin",
