@@ -5,6 +5,8 @@ use crate::error::Result;
 /// A place that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// After a WAL file was created, before its header is written.
+    WalCreate,
     /// Before a write to the WAL.
     WalWrite,
     /// Before a sync of the WAL.

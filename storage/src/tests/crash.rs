@@ -57,6 +57,23 @@ fn a_failed_seal_is_tried_again() {
 }
 
 #[test]
+fn a_rotation_that_fails_is_tried_again() {
+    let fixture = Fixture::new();
+    fill(&fixture, 5);
+    let before = found(&fixture);
+    fixture.faults.arm(Place::WalCreate, IoKind::StorageFull);
+    for _ in 0..2 {
+        let error = fixture.store().seal().expect_err("there is no space");
+        assert_eq!(error.kind(), crate::ErrorKind::Busy, "{error}");
+        assert!(error.to_string().contains("injected"), "{error}");
+    }
+    fixture.faults.disarm();
+    fixture.store().seal().expect("there is space again");
+    assert_eq!(found(&fixture), before);
+    assert_eq!(fixture.store().stats().block_samples, 5);
+}
+
+#[test]
 fn after_a_failed_sync_reads_go_on_and_writes_end() {
     let mut fixture = Fixture::new();
     fill(&fixture, 3);

@@ -162,12 +162,22 @@ impl Wal {
     /// Creates the file of a generation; it is there after a power cut when this returns.
     pub(crate) fn create(context: &Arc<WalContext>, generation: u64) -> Result<Self> {
         let path = context.path(generation);
-        let failed = |e| io_error("creating", &path, e);
         let marker = random();
-        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
-        file.write_all_at(&Header { generation, marker }.encode(), 0).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        sync_dir(&context.dir)?;
+        let created = OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = created.map_err(|e| io_error("creating", &path, e))?;
+        let header = Header { generation, marker }.encode();
+        let written = context
+            .faults
+            .pass(Place::WalCreate)
+            .and_then(|()| file.write_all_at(&header, 0).map_err(|e| io_error("writing", &path, e)))
+            .and_then(|()| file.sync_all().map_err(|e| io_error("syncing", &path, e)))
+            .and_then(|()| sync_dir(&context.dir));
+        if let Err(error) = written {
+            // Left behind, it would be in the way of the next try; if it cannot be removed, that
+            // one says so.
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
         let state =
             State { buffer: Vec::new(), batch: Arc::default(), spare: Vec::new(), writing: false };
         let context = Arc::clone(context);
