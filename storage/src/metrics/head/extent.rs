@@ -37,9 +37,6 @@ pub(super) struct Extent {
     late: Vec<LateRow>,
     /// So many of the late rows are sorted, without repeats.
     late_sorted: usize,
-    /// Time of the latest late row. It may be after the chunk of its series, which a sample weeks
-    /// after the one before does not fit in.
-    late_last: Option<i64>,
     /// Start timestamps of the samples in chunks: where they change, and to what.
     starts: BTreeMap<u16, Vec<(i64, i64)>>,
     /// Histograms, and late samples with a start timestamp; in any order.
@@ -125,7 +122,6 @@ impl Extent {
         self.count += 1;
         if sample.start == 0 {
             let row = LateRow { time: sample.time, bits: sample.value.to_bits(), index };
-            self.late_last = self.late_last.max(Some(sample.time));
             return self.late.push(row);
         }
         let others = self.others.entry(index).or_default();
@@ -171,7 +167,7 @@ impl Extent {
     /// Whether the series has a sample or exemplar here that may be at or after `start`.
     pub(super) fn holds(&self, index: u16, start: i64) -> bool {
         let last = self.chunks.get(usize::from(index)).and_then(Chunk::last_time);
-        last.is_some_and(|last| last >= start || self.late_last >= Some(start))
+        last.is_some_and(|last| last >= start)
             || self.others.contains_key(&index)
             || self.exemplars.contains_key(&index)
     }
