@@ -233,8 +233,9 @@ impl AsyncRead for Watched {
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             let activity = &self.activity;
+            // No method of HTTP/1 begins so; it is the preface of HTTP/2.
             if activity.idle_since.load(Ordering::Relaxed) == 1
-                && buf.filled()[before..].starts_with(b"PRI * HTTP/2")
+                && buf.filled()[before..].starts_with(b"PRI")
             {
                 activity.is_http2.store(true, Ordering::Relaxed);
             }

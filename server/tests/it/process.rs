@@ -221,3 +221,72 @@ fn a_snapshot_is_a_data_directory() {
         assert_eq!(process.wait().0, Some(0));
     }
 }
+
+/// Begins a write and sends all but the last byte of it.
+fn half_a_write(address: SocketAddr) -> (std::net::TcpStream, u8, i64) {
+    use std::io::Write as _;
+    let at = crate::support::minute_ms();
+    let series = crate::support::series(&[("__name__", "x")], &[(at, 7.5)]);
+    let message = prost::Message::encode_to_vec(&crate::support::request(vec![series]));
+    let body = crate::support::compress(&message);
+    let (last, most) = body.split_last().expect("the body is not empty");
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    let head =
+        format!("POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), most].concat()).expect("it is sent");
+    (stream, *last, at)
+}
+
+/// Waits until two requests are in flight: the one begun, and the one that asks.
+fn wait_until_begun(address: SocketAddr) {
+    let began = std::time::Instant::now();
+    while !exchange(address, "GET /metrics HTTP/1.1\r\n", b"")
+        .1
+        .contains("ephemeris_http_requests_in_flight 2\n")
+    {
+        assert!(began.elapsed() < PATIENCE, "the request is not begun");
+    }
+}
+
+/// Waits until nobody listens at `address` any more.
+fn wait_until_closed(address: SocketAddr) {
+    let began = std::time::Instant::now();
+    while std::net::TcpStream::connect(address).is_ok() {
+        assert!(began.elapsed() < PATIENCE, "it still listens");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_write_begun_before_the_end_is_finished() {
+    use std::io::{Read as _, Write as _};
+    let dir = tempdir().expect("a temporary directory");
+    let process = Process::start(dir.path());
+    let (mut stream, last, at) = half_a_write(process.address);
+    wait_until_begun(process.address);
+    process.signal("-TERM");
+    wait_until_closed(process.address);
+    stream.write_all(&[last]).expect("the connection is kept");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer is text");
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    assert_eq!(process.wait().0, Some(0));
+
+    let process = Process::start(dir.path());
+    assert_eq!(count_and_sum(process.address, at), ("1".to_owned(), "7.5".to_owned()));
+    process.signal("-TERM");
+    assert_eq!(process.wait().0, Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let dir = tempdir().expect("a temporary directory");
+    let process = Process::start(dir.path());
+    let (stream, ..) = half_a_write(process.address);
+    wait_until_begun(process.address);
+    process.signal("-TERM");
+    wait_until_closed(process.address);
+    process.signal("-TERM");
+    assert_eq!(process.wait().0, Some(130));
+    drop(stream);
+}

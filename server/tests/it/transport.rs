@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{TestServer, minute_ms, request, seconds, series};
+use crate::support::{TestServer, compress, minute_ms, request, seconds, series};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -134,6 +135,31 @@ async fn a_refused_body_is_not_waited_for_with_expect() {
                 Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("sent");
     assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 415 "));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_unstated_length_is_taken() {
+    let server = TestServer::start().await;
+    let at = minute_ms();
+    let batch = request(vec![series(&[("__name__", "x")], &[(at, 1.0)])]);
+    let body = compress(&batch.encode_to_vec());
+    let mut message =
+        b"POST /api/v1/write HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for part in body.chunks(7) {
+        message.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+        message.extend_from_slice(part);
+        message.extend_from_slice(b"\r\n");
+    }
+    message.extend_from_slice(
+        b"0\r\n\r\nGET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    );
+    let mut stream = TcpStream::connect(server.address).await.expect("a connection");
+    stream.write_all(&message).await.expect("sent");
+    let answers = read_to_end(&mut stream).await;
+    assert!(answers.starts_with("HTTP/1.1 204 No Content"), "{answers}");
+    assert!(answers.contains("HTTP/1.1 200 OK"), "the request behind it is lost: {answers}");
+    assert_eq!(server.query("x", at).await.json()["data"]["result"][0]["value"][1], "1");
     server.stop().await;
 }
 
