@@ -91,6 +91,7 @@ pub(crate) fn check(
         let hash = identity.hash(domain, &series.labels);
         let id = match identity.lookup(hash, guess) {
             Some(id) => id,
+            None if all_refused(batch, series, bounds, verdicts) => REFUSED,
             None => match create(identity, tenant, hash, series, batch, bounds) {
                 Ok((id, created)) => {
                     checked.series_created += u64::from(created);
@@ -108,6 +109,30 @@ pub(crate) fn check(
     check_times(&mut checked, batch, bounds);
     count(&mut checked, batch);
     checked
+}
+
+/// Whether a series brings items, but none that will be written: it is not worth an id then.
+#[cold]
+fn all_refused(
+    batch: &WriteBatch<'_>,
+    series: &BatchSeries<'_>,
+    bounds: &Bounds,
+    verdicts: Verdicts<'_>,
+) -> bool {
+    let (samples, histograms) = (batch.samples.len(), batch.histograms.len());
+    let time = |item: usize| {
+        if item < samples {
+            batch.samples[item].timestamp_ms
+        } else if item < samples + histograms {
+            batch.histograms[item - samples].timestamp_ms
+        } else {
+            batch.exemplars[item - samples - histograms].timestamp_ms
+        }
+    };
+    let good =
+        |item: usize| !verdicts.refused(item) && bounds.times.contains(TimestampMs(time(item)));
+    let mut items = items(batch, series).peekable();
+    items.peek().is_some() && !items.any(good)
 }
 
 #[cold]

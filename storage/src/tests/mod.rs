@@ -248,3 +248,21 @@ fn a_shutdown_that_takes_too_long_says_so_and_loses_nothing() {
     fixture.reopen();
     assert_eq!(everything(&fixture.reader("t")).len(), 1);
 }
+
+#[test]
+fn a_series_whose_every_sample_is_refused_leaves_no_trace() {
+    let mut fixture = Fixture::new();
+    let labels = [("__name__", "refused")];
+    let old = Request::of(&labels, NOON - 4_000 * DAY, 1.0);
+    let outcome = fixture.write("a", &old);
+    assert_eq!((outcome.samples_written, outcome.rejects.total()), (0, 1));
+    let future = Request::of(&labels, NOON + DAY, 1.0);
+    assert_eq!(fixture.write("a", &future).samples_written, 0);
+    fixture.write("a", &Request::of(&[("__name__", "kept")], NOON, 1.0));
+    for _ in 0..2 {
+        let names = fixture.reader("a").label_values("__name__", &[], TimeRange::ALL);
+        assert_eq!(names.expect("names are read"), ["kept"]);
+        assert_eq!(fixture.store().stats().head_series, 1);
+        fixture.reopen();
+    }
+}
