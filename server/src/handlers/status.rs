@@ -42,9 +42,13 @@ pub async fn version() -> Json<Value> {
     Json(build_json())
 }
 
+/// The version of Prometheus whose API this is, our own behind the plus. Grafana takes the first
+/// part for Prometheus' and falls back to older calls below 2.24.
+const VERSION: &str = concat!("3.14.0+ephemeris.", env!("CARGO_PKG_VERSION"));
+
 fn build_json() -> Value {
     json!({
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": VERSION,
         "revision": option_env!("EPHEMERIS_REVISION").unwrap_or(""),
         "branch": "",
         "buildUser": "",

@@ -42,7 +42,7 @@ async fn build_info_has_no_features_and_rules_are_empty() {
     let server = TestServer::start().await;
     let answer = server.get("/api/v1/status/buildinfo").await.json();
     assert_eq!(answer["status"], "success");
-    assert_eq!(answer["data"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(answer["data"]["version"], concat!("3.14.0+ephemeris.", env!("CARGO_PKG_VERSION")));
     assert!(answer["data"].get("features").is_none());
     let rules = server.get("/api/v1/rules").await.text();
     assert_eq!(rules, r#"{"status":"success","data":{"groups":[]}}"#);

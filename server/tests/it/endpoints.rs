@@ -194,7 +194,7 @@ async fn status() {
     let features = data(server.get("/api/v1/features").await.json());
     assert_eq!(features["promql_functions"]["rate"], true);
     let version = server.get("/version").await.json();
-    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(version["version"], concat!("3.14.0+ephemeris.", env!("CARGO_PKG_VERSION")));
     server.stop().await;
 }
 
