@@ -38,8 +38,8 @@ pub enum SourceError {
     Io(String),
 }
 
-/// One tenant's data at one moment: what was acknowledged before is in it, and it does not change
-/// while it is held.
+/// One tenant's data: what was acknowledged before it was taken is in it. What is written while it
+/// is held may or may not show.
 pub trait Source: Send + Sync {
     /// The series that satisfy the matchers, each once, in an order of the store's own.
     ///
