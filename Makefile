@@ -5,7 +5,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test check fmt clippy doc bench crash deny build-deps test-clients
+.PHONY: help run build test explore check fmt clippy doc bench crash deny build-deps test-clients
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -16,8 +16,14 @@ run: build ## Build and serve on localhost:9090 (ARGS="--listen …" for flags)
 build: build-deps ## Build the release binaries
 	$(CARGO) build $(PROFILE) --locked
 
+# Property tests try the same cases each time, so that a change is judged by what it changes;
+# `make explore` looks for new ones.
+test: export PROPTEST_RNG_SEED ?= 1
 test: build test-clients ## All tests; with ../shared present the conformance scripts too
 	$(CARGO) test $(PROFILE) --locked --workspace --no-fail-fast
+
+explore: build ## Property tests with other cases each time (PROPTEST_CASES=n)
+	PROPTEST_CASES=$(or $(PROPTEST_CASES),5000) $(CARGO) test $(PROFILE) --locked --workspace --no-fail-fast
 
 check: fmt clippy doc test ## What CI runs
 

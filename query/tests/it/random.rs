@@ -291,6 +291,11 @@ proptest! {
         let range = by_range(&single, &source, &query);
         let many = by_range(&engine(3, delayed), &source, &query);
         prop_assert_eq!(&range, &many, "{} with more threads", query);
+        if delayed && query.contains(" or ") {
+            // `or` joins series before names go, and Prometheus lets the first sample of the whole
+            // range tell whether the name goes: step by step the answer may be another one.
+            return Ok(());
+        }
         let instants = by_instants(&single, &source, &query);
         match range {
             Ok(steps) => {

@@ -26,15 +26,13 @@ pub(super) fn same_labels(
     series: Vec<StepSeries>,
     overlap: Overlap,
 ) -> Result<Vec<StepSeries>, QueryError> {
-    let mut places: FxHashMap<(Labels, bool), usize> = FxHashMap::default();
+    let mut places: FxHashMap<Labels, usize> = FxHashMap::default();
     places.reserve(series.len());
     let mut merged: Vec<StepSeries> = Vec::with_capacity(series.len());
     for one in series {
-        // A series about to lose its name is another one than that which keeps it.
-        let key = (one.labels.clone(), one.drop_name);
-        match places.get(&key) {
+        match places.get(&one.labels) {
             None => {
-                places.insert(key, merged.len());
+                places.insert(one.labels.clone(), merged.len());
                 merged.push(one);
             }
             Some(_) if overlap == Overlap::Never => return Err(same_labelset()),
@@ -44,8 +42,12 @@ pub(super) fn same_labels(
     Ok(merged)
 }
 
-/// Adds the samples of `other` to those of `series`.
-pub(super) fn merge_into(series: &mut StepSeries, other: &StepSeries) -> Result<(), QueryError> {
+/// Adds the samples of `other` to those of `series`. Whether the name goes at the end is told by
+/// the sample that comes first, as Prometheus has it.
+fn merge_into(series: &mut StepSeries, other: &StepSeries) -> Result<(), QueryError> {
+    if first_step(other) < first_step(series) {
+        series.drop_name = other.drop_name;
+    }
     for step in 0..other.values.len() {
         let Some(point) = other.point(step) else { continue };
         if !is_stale(series.values[step]) || matches!(series.histograms.get(step), Some(Some(_))) {
@@ -54,6 +56,11 @@ pub(super) fn merge_into(series: &mut StepSeries, other: &StepSeries) -> Result<
         series.set(step, Some(point));
     }
     Ok(())
+}
+
+fn first_step(series: &StepSeries) -> usize {
+    let count = series.values.len();
+    (0..count).find(|step| series.point(*step).is_some()).unwrap_or(count)
 }
 
 #[cfg(test)]
@@ -72,6 +79,10 @@ mod tests {
         assert_eq!(merged[0].values, [1.0, 2.0]);
         assert_eq!(merged.len(), 1);
         assert!(same_labels(both, Overlap::Never).is_err());
+        let going = StepSeries { drop_name: true, ..series([1.0, ABSENT]) };
+        let merged = same_labels(vec![series([ABSENT, 2.0]), going], Overlap::PerStep);
+        let merged = merged.expect("no step in common");
+        assert_eq!((merged.len(), merged[0].drop_name), (1, true), "the first sample tells");
         let clash = vec![series([1.0, 1.0]), series([ABSENT, 2.0])];
         assert!(same_labels(clash, Overlap::PerStep).is_err());
     }
