@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`body`] | limits on a body, decompression into a worker's buffer |
 //! | [`remote_write`] | Prometheus remote write 1.0 and 2.0 |
+//! | [`remote_read`] | Prometheus remote read: the request and the encoding of its answers |
 //! | [`decoder`] | the same decoders for bodies found in the WAL |
 //! | [`proto`] | messages for encoding, and the reference the decoders are tested against |
 //! | `wire` | reading protobuf: the only code that looks at bytes |
@@ -22,6 +23,7 @@
 pub mod body;
 pub mod decoder;
 pub mod proto;
+pub mod remote_read;
 pub mod remote_write;
 
 mod error;

@@ -11,6 +11,7 @@ use ephemeris_query::promql::engine::{Engine, EngineOptions};
 use ephemeris_storage::{Clock, Store, StoreStats, SystemClock};
 use tokio::sync::Semaphore;
 
+use crate::active::ActiveQueries;
 use crate::api::ApiError;
 use crate::config::Config;
 use crate::metrics::{Context, Family, Metrics};
@@ -36,6 +37,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Runs queries.
     pub engine: Engine,
+    /// The queries that run now.
+    pub active: Arc<ActiveQueries>,
     /// For writes.
     pub ingest: Pool,
     /// For queries.
@@ -72,6 +75,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(Self {
             metrics: Metrics::default(),
+            active: Arc::default(),
             engine: Engine::new(EngineOptions {
                 lookback_ms: query.lookback_ms,
                 ..EngineOptions::default()

@@ -11,6 +11,7 @@
 //! | [`api`] | parameters, errors and JSON |
 //! | [`connection`] | accept loop, HTTP/1.1 and HTTP/2, timeouts |
 //! | [`body`] | reading bodies within limits |
+//! | [`active`] | the queries that run now |
 //! | [`workers`] | the thread pools where all blocking work is done |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
 //! | [`shutdown`] | signals |
@@ -21,13 +22,15 @@
 //! the store; the answer is written piece by piece ([`api::stream`]).
 //!
 //! **Invariant**: socket threads never block and never compute for long; workers never wait for a
-//! client.
+//! client, but for one that takes the frames of a remote read, and for it no longer than a query may
+//! take.
 //!
 //! **Invariant**: a status and an `errorType` belong together as [`api::error`] says, nowhere else.
 //!
 //! When you add a setting, also run the tests with `UPDATE_DOCS=1`: `docs/configuration.md` is
 //! made from the table. When you add a metric, the same makes `docs/metrics.md`.
 
+pub mod active;
 pub mod api;
 pub mod app;
 pub mod body;

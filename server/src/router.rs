@@ -10,7 +10,8 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::handlers::{
-    admin, exemplars, expression, federate, health, labels, metadata, nothing, push, query, status,
+    admin, exemplars, expression, federate, health, labels, metadata, nothing, push, query, read,
+    search, status,
 };
 use crate::middleware::{cors, observe, ready};
 
@@ -24,6 +25,9 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/series", get(labels::series).post(labels::series))
         .route("/labels", get(labels::names).post(labels::names))
         .route("/label/{name}/values", get(labels::values))
+        .route("/search/metric_names", get(search::metric_names).post(search::metric_names))
+        .route("/search/label_names", get(search::label_names).post(search::label_names))
+        .route("/search/label_values", get(search::label_values).post(search::label_values))
         .route("/metadata", get(metadata::metadata))
         .route("/targets/metadata", get(metadata::of_targets))
         .route("/format_query", get(expression::format).post(expression::format))
@@ -38,6 +42,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/status/config", get(status::config))
         .route("/status/flags", get(status::flags))
         .route("/status/runtimeinfo", get(status::runtime_info))
+        .route("/status/active_queries", get(status::active_queries))
         .route("/status/tsdb", get(status::tsdb))
         .route("/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         .route("/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
@@ -46,6 +51,11 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/status/walreplay", get(status::wal_replay))
         .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest));
 
+    // Bodies both ways are compressed by themselves.
+    let reads = Router::new()
+        .route("/read", post(read::read))
+        .route_layer(from_fn_with_state(Arc::clone(app), ready::gate));
+
     // Answers to writes carry their length, or no body.
     let writes = Router::new()
         .route("/write", post(push::remote_write))
@@ -53,7 +63,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate));
 
     Router::new()
-        .nest("/api/v1", api.merge(writes))
+        .nest("/api/v1", api.merge(reads).merge(writes))
         .route(
             "/federate",
             get(federate::federate).layer(from_fn_with_state(Arc::clone(app), ready::gate)),

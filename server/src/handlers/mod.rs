@@ -10,6 +10,8 @@ pub mod metadata;
 pub mod nothing;
 pub mod push;
 pub mod query;
+pub mod read;
+pub mod search;
 pub mod selectors;
 pub mod status;
 

@@ -13,7 +13,9 @@ use ephemeris_query::promql::error::QueryError;
 use ephemeris_query::promql::parse::parse;
 use ephemeris_query::promql::result::Answer;
 use ephemeris_storage::Reader;
+use http::HeaderMap;
 
+use crate::active::{ActiveQuery, Origin};
 use crate::api::answer::{AnswerPieces, AnswerStats, StatsDetail, TRUNCATED, truncate};
 use crate::api::error::ErrorType;
 use crate::api::stream::Prepared;
@@ -36,10 +38,11 @@ const LOGGED_TEXT_BYTES: usize = 1000;
 pub async fn instant(
     State(app): State<Arc<App>>,
     tenant: Tenant,
+    headers: HeaderMap,
     form: Form,
 ) -> Result<Prepared, ApiError> {
     let at = form.time("time")?.unwrap_or_else(|| app.clock.now());
-    let request = QueryRequest::new(&app, &form)?;
+    let request = QueryRequest::new(&app, &form, Origin::from_headers(&headers))?;
     request.run(&app, tenant, Times::Instant(at)).await
 }
 
@@ -50,10 +53,11 @@ pub async fn instant(
 pub async fn range(
     State(app): State<Arc<App>>,
     tenant: Tenant,
+    headers: HeaderMap,
     form: Form,
 ) -> Result<Prepared, ApiError> {
     let range = range_of(&form)?;
-    let request = QueryRequest::new(&app, &form)?;
+    let request = QueryRequest::new(&app, &form, Origin::from_headers(&headers))?;
     request.run(&app, tenant, Times::Range(range)).await
 }
 
@@ -94,10 +98,11 @@ struct QueryRequest {
     detail: StatsDetail,
     limits: BudgetLimits,
     engine: Engine,
+    origin: Origin,
 }
 
 impl QueryRequest {
-    fn new(app: &App, form: &Form) -> Result<Self, ApiError> {
+    fn new(app: &App, form: &Form, origin: Origin) -> Result<Self, ApiError> {
         let settings = &app.config.query;
         let asked = form.duration_ms("timeout")?;
         let timeout = asked.map_or(settings.timeout, |ms| {
@@ -123,14 +128,34 @@ impl QueryRequest {
                 timeout,
             },
             engine,
+            origin,
         })
+    }
+
+    /// How the query is listed while it runs.
+    fn listed(&self, tenant: &Tenant, times: Times, budget: &Arc<Budget>) -> ActiveQuery {
+        let (start, end, step_ms) = match times {
+            Times::Instant(at) => (at, at, 0),
+            Times::Range(range) => (range.start, range.end, range.step_ms),
+        };
+        ActiveQuery {
+            text: self.text.clone(),
+            tenant: tenant.as_str().to_owned(),
+            start_ms: start.0,
+            end_ms: end.0,
+            step_ms,
+            origin: self.origin.clone(),
+            began: Instant::now(),
+            budget: Arc::clone(budget),
+        }
     }
 
     /// Runs the query on a worker. The budget's time begins now, so waiting counts.
     async fn run(self, app: &Arc<App>, tenant: Tenant, times: Times) -> Result<Prepared, ApiError> {
         let store = app.store()?;
         let client = CancelOnDrop::default();
-        let budget = Budget::with_cancel(self.limits, client.flag());
+        let budget = Arc::new(Budget::with_cancel(self.limits, client.flag()));
+        let listed = app.active.enter(self.listed(&tenant, times, &budget));
         let asked = Instant::now();
         let worker_app = Arc::clone(app);
         let job = move |_: &mut crate::workers::Scratch| {
@@ -141,7 +166,8 @@ impl QueryRequest {
                 Err(error) => Err(error.into()),
             };
             let result = result.map(|answer| self.prepare(answer, queued));
-            note_end(&worker_app, &self.text, result.as_ref().err(), began.elapsed(), &budget);
+            self.note_end(&worker_app, result.as_ref().err(), began.elapsed(), &budget);
+            drop(listed);
             result
         };
         let result = app.queries.run(job).await?;
@@ -173,6 +199,34 @@ impl QueryRequest {
         let stats = AnswerStats { query: answer.stats, queued, detail: self.detail };
         Prepared::new(AnswerPieces::new(answer.value, &stats, &warnings, &infos))
     }
+
+    /// Counts the end of the query; a slow one is logged with where it came from.
+    fn note_end(&self, app: &App, error: Option<&ApiError>, took: Duration, budget: &Budget) {
+        let text = &self.text;
+        let end = match error.map(|error| error.error_type) {
+            None => QueryEnd::Answered,
+            Some(ErrorType::Canceled) => QueryEnd::Canceled,
+            Some(ErrorType::Timeout) => QueryEnd::TimedOut,
+            Some(_) => QueryEnd::Failed,
+        };
+        app.metrics.query_ended(end, took, budget.samples_read());
+        if took >= SLOW {
+            let mut length = text.len().min(LOGGED_TEXT_BYTES);
+            while !text.is_char_boundary(length) {
+                length -= 1;
+            }
+            tracing::warn!(
+                query = &text[..length],
+                duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                samples_read = budget.samples_read(),
+                series = budget.series_touched(),
+                dashboard = self.origin.dashboard,
+                panel = self.origin.panel,
+                end = ?end,
+                "slow query"
+            );
+        }
+    }
 }
 
 fn check_range_type(expr: &Expr) -> Result<(), ApiError> {
@@ -185,30 +239,6 @@ fn check_range_type(expr: &Expr) -> Result<(), ApiError> {
         "invalid expression type {got:?} for range query, must be Scalar or instant Vector"
     );
     Err(ApiError::parameter("query", cause))
-}
-
-fn note_end(app: &App, text: &str, error: Option<&ApiError>, took: Duration, budget: &Budget) {
-    let end = match error.map(|error| error.error_type) {
-        None => QueryEnd::Answered,
-        Some(ErrorType::Canceled) => QueryEnd::Canceled,
-        Some(ErrorType::Timeout) => QueryEnd::TimedOut,
-        Some(_) => QueryEnd::Failed,
-    };
-    app.metrics.query_ended(end, took, budget.samples_read());
-    if took >= SLOW {
-        let mut length = text.len().min(LOGGED_TEXT_BYTES);
-        while !text.is_char_boundary(length) {
-            length -= 1;
-        }
-        tracing::warn!(
-            query = &text[..length],
-            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            samples_read = budget.samples_read(),
-            series = budget.series_touched(),
-            end = ?end,
-            "slow query"
-        );
-    }
 }
 
 #[cfg(test)]

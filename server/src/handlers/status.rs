@@ -57,6 +57,26 @@ fn build_json() -> Value {
     })
 }
 
+/// The queries of the tenant that run or wait now, the oldest first.
+pub async fn active_queries(State(app): State<Arc<App>>, tenant: Tenant) -> Prepared {
+    let queries = app.active.of_tenant(tenant.as_str());
+    let shown = queries.iter().map(|(number, query)| {
+        json!({
+            "id": number,
+            "query": query.text,
+            "start": query.start_ms as f64 / 1000.0,
+            "end": query.end_ms as f64 / 1000.0,
+            "step": query.step_ms as f64 / 1000.0,
+            "durationSeconds": query.began.elapsed().as_secs_f64(),
+            "seriesTouched": query.budget.series_touched(),
+            "samplesRead": query.budget.samples_read(),
+            "dashboard": query.origin.dashboard,
+            "panel": query.origin.panel,
+        })
+    });
+    answer(&Value::Array(shown.collect()))
+}
+
 /// The settings as YAML.
 pub async fn config(State(app): State<Arc<App>>) -> Prepared {
     let mut yaml = String::new();
@@ -209,7 +229,7 @@ pub async fn features() -> Prepared {
         .collect();
     answer(&json!({
         "api": all(&["admin", "label_values_match",
-            "query_stats", "query_warnings", "remote_write_receiver", "time_range_series",
+            "query_stats", "query_warnings", "remote_write_receiver", "search", "time_range_series",
             "time_range_labels"]),
         "promql": all(&["anchored", "at_modifier", "bool", "by", "duration_expr",
             "experimental_functions", "group_left", "group_right", "ignoring",

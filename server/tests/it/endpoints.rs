@@ -187,6 +187,8 @@ async fn status() {
     assert_eq!(runtime["corruptionCount"], 0);
     let replay = data(server.get("/api/v1/status/walreplay").await.json());
     assert_eq!(replay, json!({"min": 0, "max": 1, "current": 1}));
+    let active = data(server.get("/api/v1/status/active_queries").await.json());
+    assert_eq!(active, serde_json::json!([]), "nothing runs");
     let tsdb = data(server.get("/api/v1/status/tsdb").await.json());
     assert_eq!(tsdb["seriesCountByMetricName"], json!([{"name": "up", "value": 2}]));
     assert_eq!(tsdb["headStats"]["numSeries"], 2);

@@ -6,6 +6,7 @@ mod documents;
 mod endpoints;
 mod isolation;
 mod process;
+mod reads;
 mod support;
 mod transport;
 mod writes;
