@@ -1,4 +1,5 @@
-//! Tests with outside clients: a real Prometheus agent that writes, promtool that reads.
+//! Tests with outside clients: a real Prometheus agent that writes, promtool and another
+//! Prometheus that read.
 //! `make test` makes both available; where they are missing these tests fail.
 
 mod agent;
@@ -6,3 +7,4 @@ mod dashboards;
 mod programs;
 mod promtool;
 mod proxy;
+mod remote_read;

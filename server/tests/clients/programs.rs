@@ -149,6 +149,21 @@ pub(crate) fn start_agent(dir: &Path, config: &str, address: SocketAddr) -> Prog
     Program { child }
 }
 
+/// Starts Prometheus with a store of its own and this configuration.
+pub(crate) fn start_prometheus(dir: &Path, config: &str, address: SocketAddr) -> Program {
+    let config_file = dir.join("prometheus.yml");
+    std::fs::write(&config_file, config).expect("the directory is writable");
+    let child = Command::new(client_program("prometheus"))
+        .arg(format!("--config.file={}", config_file.display()))
+        .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
+        .arg(format!("--web.listen-address={address}"))
+        .arg("--log.level=warn")
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("prometheus can be started");
+    Program { child }
+}
+
 /// `GET path`: status and body.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, Bytes), String> {
     let request = Request::get(path).header("host", address.to_string());
