@@ -17,21 +17,23 @@ use super::compare::bucket_counts;
 /// Series in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemorySource {
-    series: BTreeMap<Labels, Vec<Stored>>,
+    series: BTreeMap<Labels, Vec<StoredSample>>,
 }
 
 /// A sample as it is kept.
 #[derive(Clone, Debug)]
-struct Stored {
-    timestamp_ms: i64,
-    /// 0 if unknown.
-    start_ms: i64,
-    value: StoredValue,
+pub struct StoredSample {
+    /// Milliseconds.
+    pub timestamp_ms: i64,
+    /// Start timestamp in milliseconds, 0 if unknown.
+    pub start_ms: i64,
+    /// Its value.
+    pub value: StoredValue,
 }
 
 /// The value of a sample.
 #[derive(Clone, Debug)]
-enum StoredValue {
+pub enum StoredValue {
     /// A float.
     Float(f64),
     /// A native histogram.
@@ -39,6 +41,11 @@ enum StoredValue {
 }
 
 impl MemorySource {
+    /// The series in order of their labels, each with its samples in order of time.
+    pub fn series(&self) -> impl Iterator<Item = (&Labels, &[StoredSample])> {
+        self.series.iter().map(|(labels, samples)| (labels, samples.as_slice()))
+    }
+
     /// Adds a float.
     ///
     /// # Errors
@@ -51,7 +58,7 @@ impl MemorySource {
         value: f64,
     ) -> Result<(), String> {
         let value = StoredValue::Float(value);
-        self.append(labels, Stored { timestamp_ms, start_ms, value })
+        self.append(labels, StoredSample { timestamp_ms, start_ms, value })
     }
 
     /// Adds a histogram.
@@ -70,10 +77,10 @@ impl MemorySource {
         let mut stored = histogram.clone();
         stored.reset_hint = hint_when_read(previous.map(|s| &s.value), histogram);
         let value = StoredValue::Histogram(Arc::new(stored));
-        self.append(labels, Stored { timestamp_ms, start_ms, value })
+        self.append(labels, StoredSample { timestamp_ms, start_ms, value })
     }
 
-    fn append(&mut self, labels: &Labels, sample: Stored) -> Result<(), String> {
+    fn append(&mut self, labels: &Labels, sample: StoredSample) -> Result<(), String> {
         let samples = self.series.entry(labels.clone()).or_default();
         if let Some(last) = samples.last() {
             let at = sample.timestamp_ms;
@@ -99,7 +106,7 @@ impl MemorySource {
     fn matching<'a>(
         &'a self,
         selectors: &'a [Vec<Matcher>],
-    ) -> impl Iterator<Item = (&'a Labels, &'a Vec<Stored>)> {
+    ) -> impl Iterator<Item = (&'a Labels, &'a Vec<StoredSample>)> {
         let hit = |labels: &Labels| {
             selectors.is_empty() || selectors.iter().any(|matchers| fits(labels, matchers))
         };
@@ -190,7 +197,7 @@ impl Source for MemorySource {
 
 /// Series of a [`MemorySource`].
 struct Selected<'a> {
-    series: Vec<(&'a Labels, &'a [Stored])>,
+    series: Vec<(&'a Labels, &'a [StoredSample])>,
     range: TimeRange,
 }
 
@@ -212,7 +219,7 @@ impl SeriesSet for Selected<'_> {
         for index in indices {
             let Some((_, samples)) = self.series.get(index) else { break };
             buffer.clear();
-            let inside = |s: &&Stored| self.range.contains(TimestampMs(s.timestamp_ms));
+            let inside = |s: &&StoredSample| self.range.contains(TimestampMs(s.timestamp_ms));
             for sample in samples.iter().filter(inside) {
                 match &sample.value {
                     StoredValue::Float(value) => buffer.push(sample.timestamp_ms, *value),

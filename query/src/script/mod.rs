@@ -23,6 +23,6 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use memory::MemorySource;
-pub use run::{Failure, Report, run};
+pub use memory::{MemorySource, StoredSample, StoredValue};
+pub use run::{Failure, MakeSource, Report, run, run_over};
 pub use series::{SeriesLine, Value, parse_series};

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ephemeris_model::TimestampMs;
+use ephemeris_model::{Source, TimestampMs};
 
 use super::classic::convert;
 use super::compare::{
@@ -46,9 +46,19 @@ pub struct Failure {
     pub got: String,
 }
 
-/// Runs a script. Everything that Prometheus has behind a feature flag is on.
+/// Makes a source of the data a script has loaded so far.
+pub type MakeSource<'a> = dyn FnMut(&MemorySource) -> Result<Box<dyn Source>, String> + 'a;
+
+/// Runs a script over its data in memory. Everything that Prometheus has behind a feature flag is
+/// on.
 #[must_use]
 pub fn run(script: &str) -> Report {
+    run_over(script, &mut |data| Ok(Box::new(data.clone())))
+}
+
+/// Runs a script over a source that `make` fills with its data, anew after each load.
+#[must_use]
+pub fn run_over(script: &str, make: &mut MakeSource<'_>) -> Report {
     let commands = match parse_script(script) {
         Ok(commands) => commands,
         Err(error) => {
@@ -64,23 +74,45 @@ pub fn run(script: &str) -> Report {
         use_start_timestamps: true,
         ..EngineOptions::default()
     });
-    let mut source = MemorySource::default();
+    let mut data = MemorySource::default();
+    let mut source: Option<Box<dyn Source>> = None;
     for command in commands {
-        match command {
-            Command::Clear => source = MemorySource::default(),
-            Command::Load(load) => {
-                if let Err(error) = store(&load, &mut source) {
-                    report.failures.push(at_fault(error));
-                    return report;
-                }
+        let done = match command {
+            Command::Clear => {
+                (data, source) = (MemorySource::default(), None);
+                Ok(())
             }
-            Command::Eval(eval) => match check(&engine, &source, &eval) {
-                Ok(()) => report.passed += 1,
-                Err(failure) => report.failures.push(*failure),
-            },
+            Command::Load(load) => {
+                source = None;
+                store(&load, &mut data)
+            }
+            Command::Eval(eval) => made(&mut source, &data, make, eval.line).map(|source| {
+                match check(&engine, source, &eval) {
+                    Ok(()) => report.passed += 1,
+                    Err(failure) => report.failures.push(*failure),
+                }
+            }),
+        };
+        if let Err(error) = done {
+            report.failures.push(at_fault(error));
+            return report;
         }
     }
     report
+}
+
+/// The source of the data as they are, made if it is not there yet.
+fn made<'a>(
+    source: &'a mut Option<Box<dyn Source>>,
+    data: &MemorySource,
+    make: &mut MakeSource<'_>,
+    line: usize,
+) -> Result<&'a dyn Source, ScriptError> {
+    if source.is_none() {
+        *source = Some(make(data).map_err(|message| ScriptError { line, message })?);
+    }
+    let missing = || ScriptError { line, message: "no source was made".to_owned() };
+    source.as_deref().ok_or_else(missing)
 }
 
 fn at_fault(error: ScriptError) -> Failure {
@@ -142,12 +174,12 @@ impl Wrong {
 /// One evaluation of a query.
 struct Run<'a> {
     engine: &'a Engine,
-    source: &'a MemorySource,
+    source: &'a dyn Source,
     eval: &'a Eval,
     expr: &'a Expr,
 }
 
-fn check(engine: &Engine, source: &MemorySource, eval: &Eval) -> Result<(), Box<Failure>> {
+fn check(engine: &Engine, source: &dyn Source, eval: &Eval) -> Result<(), Box<Failure>> {
     let run = |expr: &Expr, when: When| {
         let run = Run { engine, source, eval, expr };
         let checked = catch_unwind(AssertUnwindSafe(|| run.check(when)));

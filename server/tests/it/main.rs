@@ -7,6 +7,7 @@ mod endpoints;
 mod isolation;
 mod process;
 mod reads;
+mod scripts;
 mod support;
 mod transport;
 mod writes;
