@@ -13,7 +13,8 @@
 //! | [`catalog`] | which blocks exist, tenants, metadata ([format](../../docs/formats/catalog.md)) |
 //! | `version` | what a reader sees: open generation, sealing generation, blocks |
 //! | `reader` | [`Reader`]: a version of one tenant, behind the seam to queries |
-//! | [`maintenance`] | seal, merge, retention, and the threads that run them |
+//! | [`maintenance`] | seal, merge, retention, deletion, and the threads that run them |
+//! | `deleted` | what tombstones delete of a block |
 //! | `snapshot`, `damage` | copies of a running store; what is known to be missing |
 //! | [`rocks`] | the only place that names RocksDB; builds and parses every key |
 //!
@@ -50,7 +51,7 @@
 //!   the same result in any order.
 //!
 //! # Lock order
-//! `Work::merging` or `Work::sealing`, then `Work::wal_files`, then `Inner::open`, then
+//! `Work::merging`, then `Work::sealing`, then `Work::wal_files`, then `Inner::open`, then
 //! `Inner::version`; a lock may be left out, never taken before one of those. In the head: the index of a tenant, then a shard of the table; the lock of an extent is
 //! held alone. The WAL's own lock is a leaf.
 //!
@@ -62,6 +63,7 @@ pub mod catalog;
 mod clock;
 mod config;
 mod damage;
+mod deleted;
 pub mod encoding;
 pub mod envelope;
 pub mod error;

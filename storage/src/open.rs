@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::StoreConfig;
-use crate::damage::DamageNotes;
+use crate::damage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults::Faults;
 use crate::maintenance::Work;
@@ -31,7 +31,7 @@ use crate::write::{self, Bounds};
 /// Names inside the data directory.
 pub(crate) const DATABASE: &str = "db";
 pub(crate) const WAL: &str = "wal";
-pub(crate) const DAMAGE: &str = "damage";
+pub(crate) const CATALOG: &str = "catalog";
 const LOCK: &str = "lock";
 
 /// Opens all parts and brings the head to where it was.
@@ -44,11 +44,11 @@ pub(crate) fn open(
     let dir = &config.data_dir;
     fs::create_dir_all(dir).map_err(|e| io_error("creating", dir, e))?;
     let lock = lock(&dir.join(LOCK))?;
-    let rocks = Arc::new(Rocks::open(&dir.join(DATABASE))?);
-    let catalog = Arc::new(Catalog::open(Arc::clone(&rocks))?);
-    let oldest = clock.now() + -config.retention_ms;
-    let damage = Arc::new(DamageNotes::open(dir.join(DAMAGE), oldest)?);
-    let blocks = open_blocks(&rocks, &catalog, &damage)?;
+    let catalog = Catalog::open(Rocks::open(&dir.join(DATABASE))?, &dir.join(CATALOG))?;
+    let catalog = Arc::new(catalog);
+    let rocks = Arc::clone(catalog.rocks());
+    catalog.forget_missing(clock.now() + -config.retention_ms)?;
+    let blocks = open_blocks(&rocks, &catalog)?;
     let wal = WalContext::new(dir.join(WAL), config.durability, Arc::clone(&faults))?;
     let wal = Arc::new(wal);
     sync_dir(dir)?;
@@ -65,14 +65,14 @@ pub(crate) fn open(
 
     let generation = Generation::new(number, Arc::new(Identity::new()), clock.now());
     let generation = Arc::new(generation);
-    let version = Version { open: Arc::clone(&generation), sealing: None, blocks };
+    let tombstones = catalog.tombstones();
+    let version = Version { open: Arc::clone(&generation), sealing: None, blocks, tombstones };
     let open = Open { generation, wal: Wal::create(&wal, number)? };
     let inner = Inner {
         config,
         clock,
         rocks,
         catalog,
-        damage,
         wal,
         open: RwLock::new(open),
         version: RwLock::new(Arc::new(version)),
@@ -103,20 +103,16 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 /// Opens the blocks of the catalog. A damaged one is left out, with a note for answers.
-fn open_blocks(
-    rocks: &Arc<Rocks>,
-    catalog: &Catalog,
-    damage: &DamageNotes,
-) -> Result<Vec<Arc<Block>>> {
+fn open_blocks(rocks: &Arc<Rocks>, catalog: &Catalog) -> Result<Vec<Arc<Block>>> {
     let mut blocks = Vec::new();
     for row in catalog.blocks() {
         let (id, range) = (row.id, row.range);
         match Block::open(rocks, row) {
             Ok(block) => blocks.push(block),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                tracing::error!(block = id.0, %error, "a block cannot be opened");
-                catalog.note_damage(id, &error.to_string())?;
-                damage.add(range, format!("block {} cannot be opened: {error}", id.0))?;
+                let text = format!("block {} cannot be opened: {error}", id.0);
+                catalog.note_damage(id, &text)?;
+                catalog.note_missing(range, &text)?;
             }
             Err(error) => return Err(error),
         }
@@ -160,7 +156,8 @@ fn report(inner: &Inner, damage: &WalDamage, newest: bool) -> Result<()> {
     }
     tracing::error!(%path, offset, bytes, cause, "a part of the WAL cannot be read");
     inner.counters.wal_damages.fetch_add(1, Ordering::Relaxed);
-    inner.damage.add_wal(damage)
+    let (range, text) = damage::of_wal(damage);
+    inner.catalog.note_missing(range, &text)
 }
 
 fn apply_record(

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::open::{DAMAGE, DATABASE, WAL};
+use crate::open::{DATABASE, WAL};
 use crate::store::Inner;
 use crate::wal::{io_error, sync_dir};
 
@@ -45,10 +45,6 @@ impl Inner {
             }
         }
         sync_dir(wal_dir)?;
-        let notes = self.damage.path();
-        if notes.exists() {
-            fs::copy(notes, dir.join(DAMAGE)).map_err(|e| io_error("copying", notes, e))?;
-        }
         self.rocks.checkpoint(&dir.join(DATABASE))?;
         sync_dir(dir)
     }

@@ -69,6 +69,12 @@ pub struct StoreStats {
     pub compaction_ns_total: u64,
     /// Blocks deleted because all they hold is older than the retention.
     pub blocks_expired_total: u64,
+    /// Blocks in which damage was found. They are not merged; what of them is whole is served.
+    pub blocks_damaged: u64,
+    /// Damaged places met in blocks.
+    pub block_damages_total: u64,
+    /// Deletions that are not done on disk yet.
+    pub tombstones: u64,
 }
 
 /// Totals that grow while the store runs.
@@ -144,6 +150,9 @@ impl Inner {
             compactions_failed_total: get(&counters.compactions_failed),
             compaction_ns_total: get(&counters.compaction_ns),
             blocks_expired_total: get(&counters.blocks_expired),
+            blocks_damaged: self.catalog.damaged_blocks().len() as u64,
+            block_damages_total: self.catalog.damages_told(),
+            tombstones: version.tombstones.len() as u64,
         }
     }
 }

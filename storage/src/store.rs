@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ephemeris_model::{BodyDecoder, Metadata, WriteBatch, WriteOutcome};
+use ephemeris_model::{BodyDecoder, Matcher, Metadata, TimeRange, WriteBatch, WriteOutcome};
 use hashbrown::HashSet;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxBuildHasher;
@@ -16,7 +16,6 @@ use std::hash::{BuildHasher, RandomState};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Background, StoreConfig};
-use crate::damage::DamageNotes;
 use crate::error::{Error, Result};
 use crate::faults::Faults;
 use crate::maintenance::Work;
@@ -45,7 +44,6 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rocks: Arc<Rocks>,
     pub(crate) catalog: Arc<Catalog>,
-    pub(crate) damage: Arc<DamageNotes>,
     pub(crate) wal: Arc<WalContext>,
     /// Where writes go. Held shared from the check of a request to its place in the head, so that
     /// a request lies in the WAL file of the generation that has its samples.
@@ -142,9 +140,9 @@ impl Store {
         Ok(Reader {
             version: inner.version(),
             catalog: Arc::clone(&inner.catalog),
-            damage: Arc::clone(&inner.damage),
             tenant: inner.catalog.tenant(tenant),
             oldest: inner.oldest(),
+            warnings: Mutex::default(),
         })
     }
 
@@ -162,6 +160,29 @@ impl Store {
     /// If the disk fails; the next round tries again.
     pub fn maintain(&self) -> Result<()> {
         self.inner.maintain()
+    }
+
+    /// Deletes what series that satisfy all matchers of any selector have in `range`. It is gone
+    /// from answers at once and from disk after the next merge; what is written afterwards lives.
+    ///
+    /// # Errors
+    /// If the head cannot be sealed or the catalog not be written; `Limit` if too many deletions
+    /// wait for [`Store::clean_tombstones`].
+    pub fn delete_series(
+        &self,
+        tenant: &str,
+        selectors: Vec<Vec<Matcher>>,
+        range: TimeRange,
+    ) -> Result<()> {
+        self.inner.delete_series(tenant, selectors, range)
+    }
+
+    /// Removes from disk what was deleted. Damaged blocks keep theirs, hidden.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn clean_tombstones(&self) -> Result<()> {
+        self.inner.clean_tombstones()
     }
 
     /// Makes a copy of the data directory in `dir`, which must not exist. A store opened there has
@@ -216,7 +237,7 @@ impl Inner {
         self.clock.now() + -self.config.retention_ms
     }
 
-    fn check_open(&self) -> Result<()> {
+    pub(crate) fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed("the store is shutting down".to_owned()));
         }

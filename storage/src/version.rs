@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ephemeris_model::TimestampMs;
 
-use crate::catalog::BlockId;
+use crate::catalog::{BlockId, Tombstone};
 use crate::metrics::block::Block;
 use crate::metrics::head::generation::Generation;
 
@@ -17,6 +17,8 @@ pub(crate) struct Version {
     pub(crate) sealing: Option<Arc<Generation>>,
     /// Sealed blocks.
     pub(crate) blocks: Vec<Arc<Block>>,
+    /// What is deleted of the blocks. It belongs to them: a merge leaves it out and drops it.
+    pub(crate) tombstones: Arc<Vec<Arc<Tombstone>>>,
 }
 
 impl Version {

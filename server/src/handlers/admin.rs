@@ -49,27 +49,38 @@ fn snapshot_name(now_ms: i64) -> String {
     format!("{moment}Z-{:016x}", RandomState::new().hash_one(now_ms))
 }
 
-/// Deletes series in a range of time. The store cannot do that yet, and the answer says so.
+/// Deletes series in a range of time: at once for answers, on disk with the next merge.
 ///
 /// # Errors
-/// Always: the setting forbids it, a parameter is wrong, or it is not supported.
+/// If the setting forbids it, a parameter is wrong, or the store cannot do it.
 pub async fn delete_series(
     State(app): State<Arc<App>>,
-    _tenant: Tenant,
+    tenant: Tenant,
     form: Form,
 ) -> Result<Response, ApiError> {
     check_allowed(&app)?;
-    required_selectors(&form)?;
-    range(&form)?;
-    Err(ApiError::new(ErrorType::Unsupported, "deletion of series is not supported yet"))
+    let selectors = required_selectors(&form)?;
+    let range = range(&form)?;
+    let store = app.store()?;
+    let job = move |_: &mut crate::workers::Scratch| -> Result<(), ApiError> {
+        let (count, tenant) = (selectors.len(), tenant.as_str());
+        store.delete_series(tenant, selectors, range)?;
+        tracing::info!(tenant, selectors = count, "series deleted");
+        Ok(())
+    };
+    app.admin.run(job).await??;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Removes what was deleted from disk: nothing, since nothing can be deleted.
+/// Removes what was deleted from disk.
 ///
 /// # Errors
-/// If the setting forbids it.
+/// If the setting forbids it, or the store cannot do it.
 pub async fn clean(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     check_allowed(&app)?;
+    let store = app.store()?;
+    let job = move |_: &mut crate::workers::Scratch| Ok(store.clean_tombstones()?);
+    app.admin.run(job).await?.map_err(|error: ApiError| error)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -35,7 +35,8 @@ pub async fn query(
     }
     let answer = on_reader(&app, tenant, move |reader| {
         let found = reader.exemplars(&selectors, range)?;
-        Ok(Prepared::new(ListPieces::new(found.into_iter(), write_series, &[])))
+        let warnings = reader.warnings();
+        Ok(Prepared::new(ListPieces::new(found.into_iter(), write_series, &warnings)))
     });
     Ok(answer.await?.into_response())
 }

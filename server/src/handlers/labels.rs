@@ -50,7 +50,8 @@ pub async fn names(
     let range = range(&form)?;
     let limit = form.limit("limit")?;
     on_reader(&app, tenant, move |reader| {
-        Ok(string_list(reader.label_names(&selectors, range)?, limit))
+        let names = reader.label_names(&selectors, range)?;
+        Ok(string_list(names, limit, reader.warnings()))
     })
     .await
 }
@@ -73,7 +74,8 @@ pub async fn values(
     let range = range(&form)?;
     let limit = form.limit("limit")?;
     on_reader(&app, tenant, move |reader| {
-        Ok(string_list(reader.label_values(&name, &selectors, range)?, limit))
+        let values = reader.label_values(&name, &selectors, range)?;
+        Ok(string_list(values, limit, reader.warnings()))
     })
     .await
 }
@@ -121,8 +123,7 @@ fn truncate<T>(list: &mut Vec<T>, limit: Option<usize>, warnings: &mut Vec<Strin
     }
 }
 
-fn string_list(mut list: Vec<String>, limit: Option<usize>) -> Prepared {
-    let mut warnings = Vec::new();
+fn string_list(mut list: Vec<String>, limit: Option<usize>, mut warnings: Vec<String>) -> Prepared {
     truncate(&mut list, limit, &mut warnings);
     let write = |out: &mut Vec<u8>, text: String| write_string(out, &text);
     Prepared::new(ListPieces::new(list.into_iter(), write, &warnings))

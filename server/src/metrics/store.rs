@@ -7,8 +7,10 @@ use super::family::{Family, Kind};
 
 /// Reads them out.
 pub(super) fn families(out: &mut Vec<Family>, stats: &StoreStats) {
-    out.extend(gauges(stats).map(|(name, help, value)| Family::gauge(name, help, count(value))));
-    out.extend(counters(stats).map(|(n, h, v)| Family::single((n, h, Kind::Counter), count(v))));
+    let gauges = gauges(stats).into_iter();
+    out.extend(gauges.map(|(name, help, value)| Family::gauge(name, help, count(value))));
+    let counters = counters(stats).into_iter();
+    out.extend(counters.map(|(n, h, v)| Family::single((n, h, Kind::Counter), count(v))));
     let seconds = [
         ("ephemeris_wal_sync_seconds_total", "Time in syncs of the WAL.", stats.wal_sync_ns_total),
         ("ephemeris_seal_seconds_total", "Time spent sealing.", stats.seal_ns_total),
@@ -32,8 +34,8 @@ pub(super) fn families(out: &mut Vec<Family>, stats: &StoreStats) {
     out.push(Family::labeled(described, "class", classes));
 }
 
-fn gauges(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
-    [
+fn gauges(stats: &StoreStats) -> Vec<(&'static str, &'static str, u64)> {
+    vec![
         ("ephemeris_head_series", "Active series: those in the head.", stats.head_series),
         ("ephemeris_head_samples", "Samples in the head.", stats.head_samples),
         (
@@ -56,11 +58,17 @@ fn gauges(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
         ("ephemeris_blocks", "Sealed blocks.", stats.blocks),
         ("ephemeris_block_bytes", "Bytes of sealed blocks.", stats.block_bytes),
         ("ephemeris_block_samples", "Samples in sealed blocks.", stats.block_samples),
+        (
+            "ephemeris_blocks_damaged",
+            "Blocks in which damage was found; what of them is whole is served.",
+            stats.blocks_damaged,
+        ),
+        ("ephemeris_tombstones", "Deletions that are not done on disk yet.", stats.tombstones),
     ]
 }
 
-fn counters(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
-    [
+fn counters(stats: &StoreStats) -> Vec<(&'static str, &'static str, u64)> {
+    vec![
         (
             "ephemeris_head_series_created_total",
             "Series created in the head.",
@@ -89,6 +97,11 @@ fn counters(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
             "ephemeris_compaction_failures_total",
             "Merges of blocks that failed; each is tried again.",
             stats.compactions_failed_total,
+        ),
+        (
+            "ephemeris_block_damages_total",
+            "Damaged places met in blocks; each is named in the log.",
+            stats.block_damages_total,
         ),
         (
             "ephemeris_blocks_expired_total",

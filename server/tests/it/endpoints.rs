@@ -238,7 +238,7 @@ async fn federation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn administration() {
-    let (server, _) = filled().await;
+    let (server, at) = filled().await;
     let post = |path: &'static str| server.post_form(path, "");
     let made = post("/api/v1/admin/tsdb/snapshot").await;
     assert_eq!(made.status, StatusCode::OK, "{}", made.text());
@@ -252,6 +252,16 @@ async fn administration() {
     let nothing = post("/api/v1/admin/tsdb/delete_series").await;
     assert_eq!(nothing.status, StatusCode::BAD_REQUEST);
     assert_eq!(nothing.json()["error"], "no match[] parameter provided");
+    let names = || server.get("/api/v1/label/job/values");
+    assert_eq!(names().await.json()["data"], json!(["a<b", "b"]));
+    let form = "match[]=up{job=\"b\"}&start=0&end=9999999999";
+    let gone = server.post_form("/api/v1/admin/tsdb/delete_series", form).await;
+    assert_eq!((gone.status, gone.body.len()), (StatusCode::NO_CONTENT, 0), "{}", gone.text());
+    assert_eq!(names().await.json()["data"], json!(["a<b"]));
+    assert_eq!(server.query("count(up)", at).await.json()["data"]["result"][0]["value"][1], "1");
+    let clean = post("/api/v1/admin/tsdb/clean_tombstones").await;
+    assert_eq!(clean.status, StatusCode::NO_CONTENT);
+    assert_eq!(names().await.json()["data"], json!(["a<b"]));
     server.stop().await;
 
     let closed = TestServer::start_with(|config| config.admin_api = Switch::Off).await;

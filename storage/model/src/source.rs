@@ -84,6 +84,12 @@ pub trait Source: Send + Sync {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, SourceError>;
+
+    /// What the lists of labels and exemplars answered so far lack: damage met, in words for the
+    /// answer's `warnings`. Those of a selection are with its set.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The series of one selection. Threads may read different series of it at the same time.

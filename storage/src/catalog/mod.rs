@@ -3,17 +3,25 @@
 //! A row in the catalog is what makes a block exist: [`Catalog::commit`] is the one commit point
 //! of sealing and merging. All rows are held in memory; reading never waits for the disk.
 
+mod damage;
+mod journal;
 mod metadata;
+mod recover;
 mod row;
+mod tombstone;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use ephemeris_model::Metadata;
 use parking_lot::{Mutex, RwLock};
 
+use self::damage::{Note, Told};
+use self::journal::Journal;
 use self::metadata::MetadataTable;
 pub use self::row::{BlockId, BlockRow};
+pub use self::tombstone::Tombstone;
 use crate::encoding::{Damage, Input};
 use crate::error::{AtPlace, Error, Result};
 use crate::rocks::{CatalogBatch, Rocks, Sync, keys};
@@ -23,8 +31,6 @@ use crate::series::TenantId;
 pub const FORMAT_VERSION: u32 = 1;
 /// Tenants at most; the name of a tenant comes from a request header.
 const TENANTS_MAX: usize = 100_000;
-/// Longest note on damage kept, in bytes.
-const DAMAGE_NOTE_BYTES_MAX: usize = 1024;
 
 /// What a seal or a merge changes, all at once.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +49,8 @@ pub struct Catalog {
     state: RwLock<State>,
     metadata: RwLock<MetadataTable>,
     /// Held while a change is written, so that disk and memory change in the same order.
-    writing: Mutex<()>,
+    journal: Mutex<Journal>,
+    told: Mutex<Told>,
 }
 
 #[derive(Clone, Default)]
@@ -52,26 +59,72 @@ struct State {
     generations: BTreeSet<u64>,
     tenants: BTreeMap<String, TenantId>,
     damage: BTreeMap<BlockId, String>,
+    tombstones: BTreeMap<u32, Arc<Tombstone>>,
+    notes: BTreeMap<u32, Note>,
     next_block: u32,
 }
 
 impl Catalog {
-    /// Reads the catalog, and deletes the files of blocks it does not know: seals and merges that
-    /// were cut before their commit.
+    /// Reads the catalog, from its copy in the file `copy` where RocksDB is damaged, and deletes the
+    /// files of blocks it does not know: seals and merges that were cut before their commit.
     ///
     /// # Errors
     /// If it cannot be read, or was written by a newer version.
-    pub fn open(rocks: Arc<Rocks>) -> Result<Self> {
-        check_format(&rocks)?;
-        let (state, metadata) = (load_state(&rocks)?, load_metadata(&rocks)?);
+    pub fn open(mut rocks: Rocks, copy: &Path) -> Result<Self> {
+        let journal = recover::recover(&mut rocks, copy)?;
         let catalog = Self {
-            rocks,
-            state: RwLock::new(state),
-            metadata: RwLock::new(metadata),
-            writing: Mutex::new(()),
+            rocks: Arc::new(rocks),
+            state: RwLock::default(),
+            metadata: RwLock::default(),
+            journal: Mutex::new(journal),
+            told: Mutex::default(),
         };
+        catalog.check_format()?;
+        *catalog.state.write() = load_state(&catalog.rocks)?;
+        *catalog.metadata.write() = load_metadata(&catalog.rocks)?;
         catalog.delete_unknown_blocks()?;
         Ok(catalog)
+    }
+
+    /// The database the catalog lies in.
+    #[must_use]
+    pub const fn rocks(&self) -> &Arc<Rocks> {
+        &self.rocks
+    }
+
+    /// Refuses the directory of a newer version; marks a new one with this version.
+    fn check_format(&self) -> Result<()> {
+        let key = keys::single_key(keys::row::FORMAT);
+        let Some(row) = self.rocks.catalog_get(&key)? else {
+            let mut batch = CatalogBatch::default();
+            batch.put(key, FORMAT_VERSION.to_le_bytes());
+            return self.write(&mut self.journal.lock(), batch);
+        };
+        match number(&row).at(|| "the format row of the catalog".to_owned())? {
+            FORMAT_VERSION => Ok(()),
+            other => Err(Error::Invalid(format!(
+                "the data directory has format version {other}; this program reads {FORMAT_VERSION}"
+            ))),
+        }
+    }
+
+    /// Writes and syncs rows, in RocksDB first. A copy that cannot be written is only told: it is
+    /// written anew the next time.
+    fn write(&self, journal: &mut Journal, mut batch: CatalogBatch) -> Result<()> {
+        let sequence = journal.sequence + 1;
+        batch.put(keys::single_key(keys::row::SEQUENCE), sequence.to_le_bytes());
+        let changes = batch.changes().clone();
+        self.rocks.catalog_write(batch, Sync::Now)?;
+        let copied = if journal.is_overdue() {
+            recover::rows_of(&self.rocks).and_then(|rows| journal.rewrite(sequence, rows))
+        } else {
+            journal.append(sequence, &changes)
+        };
+        if let Err(error) = copied {
+            tracing::warn!(%error, "the copy of the catalog could not be written");
+        }
+        journal.sequence = sequence;
+        Ok(())
     }
 
     fn delete_unknown_blocks(&self) -> Result<()> {
@@ -106,7 +159,7 @@ impl Catalog {
     /// # Errors
     /// If it cannot be written and synced; then nothing has changed.
     pub fn commit(&self, change: CatalogChange) -> Result<()> {
-        let _writing = self.writing.lock();
+        let mut journal = self.journal.lock();
         let mut batch = CatalogBatch::default();
         for row in &change.added {
             batch.put(keys::numbered_key(keys::row::BLOCK, row.id), row.encode());
@@ -118,15 +171,20 @@ impl Catalog {
         if let Some(generation) = change.finished_generation {
             batch.put(keys::generation_key(generation), []);
         }
-        let next_block = self.state.read().next_block;
+        let (next_block, spent) = {
+            let state = self.state.read();
+            (state.next_block, state.spent_tombstones(&change.removed))
+        };
+        spent.iter().for_each(|&number| batch.delete(keys::tombstone_key(number)));
         let next_key = keys::single_key(keys::row::NEXT_BLOCK);
         batch.put(next_key, next_block.to_le_bytes());
-        self.rocks.catalog_write(batch, Sync::Now)?;
+        self.write(&mut journal, batch)?;
         let mut state = self.state.write();
         for id in &change.removed {
             state.blocks.remove(id);
             state.damage.remove(id);
         }
+        state.tombstones.retain(|number, _| !spent.contains(number));
         state.generations.extend(change.finished_generation);
         state.blocks.extend(change.added.into_iter().map(|row| (row.id, row)));
         Ok(())
@@ -143,10 +201,10 @@ impl Catalog {
     /// # Errors
     /// If it cannot be written.
     pub fn forget_generations(&self, generations: &[u64]) -> Result<()> {
-        let _writing = self.writing.lock();
+        let mut journal = self.journal.lock();
         let mut batch = CatalogBatch::default();
         generations.iter().for_each(|&g| batch.delete(keys::generation_key(g)));
-        self.rocks.catalog_write(batch, Sync::Now)?;
+        self.write(&mut journal, batch)?;
         let mut state = self.state.write();
         state.generations.retain(|g| !generations.contains(g));
         Ok(())
@@ -166,7 +224,7 @@ impl Catalog {
         if let Some(id) = self.tenant(name) {
             return Ok(id);
         }
-        let _writing = self.writing.lock();
+        let mut journal = self.journal.lock();
         let count = {
             let state = self.state.read();
             match state.tenants.get(name) {
@@ -181,7 +239,7 @@ impl Catalog {
         let id = TenantId(u32::try_from(count).unwrap_or(u32::MAX));
         let mut batch = CatalogBatch::default();
         batch.put(keys::tenant_key(name), id.0.to_le_bytes());
-        self.rocks.catalog_write(batch, Sync::Now)?;
+        self.write(&mut journal, batch)?;
         self.state.write().tenants.insert(name.to_owned(), id);
         Ok(id)
     }
@@ -201,7 +259,7 @@ impl Catalog {
         if metadata.is_empty() {
             return Ok(());
         }
-        let _writing = self.writing.lock();
+        let _journal = self.journal.lock();
         let mut batch = CatalogBatch::default();
         let mut changed = false;
         {
@@ -220,47 +278,6 @@ impl Catalog {
     #[must_use]
     pub fn metadata(&self, tenant: TenantId, metric: Option<&str>) -> Vec<Metadata> {
         self.metadata.read().get(tenant, metric)
-    }
-
-    /// Notes that a block was found damaged, so that it is not merged. The first note stays.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn note_damage(&self, block: BlockId, text: &str) -> Result<()> {
-        let _writing = self.writing.lock();
-        let state = self.state.read();
-        if state.damage.contains_key(&block) || !state.blocks.contains_key(&block) {
-            return Ok(());
-        }
-        drop(state);
-        let text = &text[..text.floor_char_boundary(DAMAGE_NOTE_BYTES_MAX)];
-        let mut batch = CatalogBatch::default();
-        batch.put(keys::numbered_key(keys::row::DAMAGE, block), text);
-        self.rocks.catalog_write(batch, Sync::Now)?;
-        self.state.write().damage.insert(block, text.to_owned());
-        Ok(())
-    }
-
-    /// Blocks that were found damaged, with what was found first.
-    #[must_use]
-    pub fn damaged_blocks(&self) -> Vec<(BlockId, String)> {
-        self.state.read().damage.iter().map(|(&id, text)| (id, text.clone())).collect()
-    }
-}
-
-/// Refuses the directory of a newer version; marks a new one with this version.
-fn check_format(rocks: &Rocks) -> Result<()> {
-    let key = keys::single_key(keys::row::FORMAT);
-    let Some(row) = rocks.catalog_get(&key)? else {
-        let mut batch = CatalogBatch::default();
-        batch.put(key, FORMAT_VERSION.to_le_bytes());
-        return rocks.catalog_write(batch, Sync::Now);
-    };
-    match number(&row).at(|| "the format row of the catalog".to_owned())? {
-        FORMAT_VERSION => Ok(()),
-        other => Err(Error::Invalid(format!(
-            "the data directory has format version {other}; this program reads {FORMAT_VERSION}"
-        ))),
     }
 }
 
@@ -291,6 +308,16 @@ fn load_state(rocks: &Rocks) -> Result<State> {
     for (key, value) in rocks.catalog_rows(keys::row::DAMAGE)? {
         let id = keys::parse_numbered_key(keys::row::DAMAGE, &key).ok_or_else(bad_key)?;
         state.damage.insert(id, String::from_utf8_lossy(&value).into_owned());
+    }
+    for (key, value) in rocks.catalog_rows(keys::row::TOMBSTONE)? {
+        let number = keys::parse_tombstone_key(&key).ok_or_else(bad_key)?;
+        let one = Tombstone::decode(&value).at(|| format!("the row of tombstone {number}"))?;
+        state.tombstones.insert(number, Arc::new(one));
+    }
+    for (key, value) in rocks.catalog_rows(keys::row::NOTE)? {
+        let id = keys::parse_numbered_key(keys::row::NOTE, &key).ok_or_else(bad_key)?;
+        let note = Note::decode(&value).at(|| format!("the row of note {}", id.0))?;
+        state.notes.insert(id.0, note);
     }
     if let Some(row) = rocks.catalog_get(&keys::single_key(keys::row::NEXT_BLOCK))? {
         let next = number(&row).at(|| "the row of the next block id".to_owned())?;

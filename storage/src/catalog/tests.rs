@@ -4,10 +4,10 @@ use ephemeris_model::{MetricType, TimeRange, TimestampMs};
 
 use super::*;
 
-fn open(dir: &std::path::Path) -> (Arc<Rocks>, Catalog) {
-    let rocks = Arc::new(Rocks::open(dir).expect("it opens"));
-    let catalog = Catalog::open(Arc::clone(&rocks)).expect("it is read");
-    (rocks, catalog)
+fn open(dir: &Path) -> (Arc<Rocks>, Catalog) {
+    let rocks = Rocks::open(dir).expect("it opens");
+    let catalog = Catalog::open(rocks, &dir.join("copy")).expect("it is read");
+    (Arc::clone(catalog.rocks()), catalog)
 }
 
 fn ingest(rocks: &Rocks, id: BlockId) -> BlockRow {
@@ -95,35 +95,6 @@ fn tenants_and_metadata_are_remembered() {
     assert!(catalog.metadata(a, Some("down")).is_empty());
 }
 
-/// RocksDB's own log, which holds the newest rows.
-fn rocks_log(dir: &std::path::Path) -> std::path::PathBuf {
-    let entries = std::fs::read_dir(dir).expect("a list").map(|entry| entry.expect("one").path());
-    let logs = entries.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
-    logs.max_by_key(|path| path.metadata().expect("it is there").len()).expect("there is one")
-}
-
-#[test]
-fn a_damaged_row_is_told_and_a_torn_end_is_not() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let (rocks, catalog) = open(dir.path());
-    for _ in 0..20 {
-        let id = catalog.next_block_id();
-        let added = vec![ingest(&rocks, id)];
-        catalog.commit(CatalogChange { added, ..Default::default() }).expect("it is written");
-    }
-    let (path, blocks) = (rocks_log(dir.path()), catalog.blocks());
-    drop((rocks, catalog));
-    let whole = std::fs::read(&path).expect("it is there");
-    let mut damaged = whole.clone();
-    damaged[whole.len() / 2] ^= 1;
-    std::fs::write(&path, &damaged).expect("it is written");
-    let refused = Rocks::open(dir.path()).err().expect("rows are lost");
-    assert_eq!(refused.kind(), crate::ErrorKind::Corrupt, "{refused}");
-    std::fs::write(&path, &whole[..whole.len() - 3]).expect("it is written");
-    let (_, catalog) = open(dir.path());
-    assert_eq!(catalog.blocks(), blocks[..19], "the last commit was torn");
-}
-
 #[test]
 fn a_newer_format_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -131,7 +102,86 @@ fn a_newer_format_is_refused() {
     let mut batch = CatalogBatch::default();
     batch.put(keys::single_key(keys::row::FORMAT), 9u32.to_le_bytes());
     rocks.catalog_write(batch, Sync::Now).expect("it is written");
-    drop(catalog);
-    let refused = Catalog::open(rocks).err().expect("it is refused");
+    drop((rocks, catalog));
+    let rocks = Rocks::open(dir.path()).expect("it opens");
+    let refused = Catalog::open(rocks, &dir.path().join("copy"));
+    let refused = refused.err().expect("it is refused");
     assert!(refused.to_string().contains("format version 9"), "{refused}");
+}
+
+/// Files of RocksDB whose name ends so.
+fn files(dir: &Path, end: &str) -> Vec<std::path::PathBuf> {
+    let all = std::fs::read_dir(dir).expect("a list").map(|entry| entry.expect("an entry").path());
+    let named = all.filter(|path| path.to_string_lossy().ends_with(end));
+    named.filter(|path| path.metadata().is_ok_and(|data| data.len() > 0)).collect()
+}
+
+#[test]
+fn a_damaged_catalog_is_taken_from_its_copy() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (rocks, catalog) = open(dir.path());
+    let tenant = catalog.tenant_or_create("fleet").expect("it is written");
+    let ids = [catalog.next_block_id(), catalog.next_block_id()];
+    let rows = ids.map(|id| ingest(&rocks, id));
+    for row in &rows {
+        let change = CatalogChange { added: vec![row.clone()], ..Default::default() };
+        catalog.commit(change).expect("it is written");
+    }
+    drop((rocks, catalog));
+    let keep = tempfile::tempdir().expect("a directory");
+    let copy = |from: &Path, to: &Path| {
+        for entry in std::fs::read_dir(from).expect("a list") {
+            let path = entry.expect("an entry").path();
+            if path.is_file() {
+                let name = path.file_name().expect("it has a name");
+                std::fs::copy(&path, to.join(name)).expect("it is copied");
+            }
+        }
+    };
+    copy(dir.path(), keep.path());
+    let log = files(keep.path(), ".log").pop().expect("RocksDB has a log");
+    let length = log.metadata().expect("it is there").len();
+    let name = log.file_name().expect("it has a name").to_owned();
+    // A prime step, so that all parts of a record have a turn.
+    for at in (0..length).step_by(13) {
+        for cut in [false, true] {
+            let dir = tempfile::tempdir().expect("a directory");
+            copy(keep.path(), dir.path());
+            let path = dir.path().join(&name);
+            let mut bytes = std::fs::read(&path).expect("it is there");
+            let at = usize::try_from(at).expect("small");
+            if cut {
+                bytes.truncate(at);
+            } else {
+                bytes[at] ^= 1 << (at % 8);
+            }
+            std::fs::write(&path, bytes).expect("it is written");
+            let (rocks, catalog) = open(dir.path());
+            assert_eq!(catalog.blocks(), rows, "byte {at}, cut: {cut}");
+            assert_eq!(rocks.block_ids().expect("a list"), ids, "byte {at}, cut: {cut}");
+            assert_eq!(catalog.tenant("fleet"), Some(tenant));
+        }
+    }
+}
+
+#[test]
+fn without_catalog_and_copy_nothing_is_deleted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (rocks, catalog) = open(dir.path());
+    let added = vec![ingest(&rocks, catalog.next_block_id())];
+    catalog.commit(CatalogChange { added, ..Default::default() }).expect("it is written");
+    drop((rocks, catalog));
+    let log = files(dir.path(), ".log").pop().expect("RocksDB has a log");
+    for path in [log, dir.path().join("copy")] {
+        let mut bytes = std::fs::read(&path).expect("it is there");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).expect("it is written");
+    }
+    let blocks = files(dir.path(), ".sst");
+    let rocks = Rocks::open(dir.path()).expect("RocksDB takes what it can read");
+    let error = Catalog::open(rocks, &dir.path().join("copy")).err().expect("rows may be lost");
+    assert!(error.to_string().contains("start on a snapshot"), "{error}");
+    let left = files(dir.path(), ".sst");
+    assert!(blocks.iter().all(|path| left.contains(path)));
 }

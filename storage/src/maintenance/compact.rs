@@ -11,8 +11,9 @@ use std::sync::Arc;
 use ephemeris_model::{Exemplar, Labels, TimeRange, TimestampMs};
 use roaring::RoaringBitmap;
 
-use crate::catalog::{BlockId, BlockRow};
-use crate::error::{Error, Result};
+use crate::catalog::{BlockId, BlockRow, Tombstone};
+use crate::deleted::Deleted;
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::block::{Block, BlockWriter};
 use crate::metrics::samples::SeriesSamples;
 use crate::series::{TenantId, series_order_of};
@@ -79,19 +80,43 @@ fn size_class(block: &BlockRow) -> u32 {
     (block.bytes / SMALLEST_BYTES).checked_ilog2().map_or(0, |log| log / 2 + 1)
 }
 
+/// Why blocks could not be merged.
+#[derive(Debug)]
+pub struct MergeError {
+    /// The block that is damaged, if that is why.
+    pub damaged: Option<BlockId>,
+    /// What went wrong.
+    pub error: Error,
+}
+
+impl From<Error> for MergeError {
+    fn from(error: Error) -> Self {
+        Self { damaged: None, error }
+    }
+}
+
+impl MergeError {
+    fn of(block: &Block, error: Error) -> Self {
+        let damaged = (error.kind() == ErrorKind::Corrupt).then_some(block.row().id);
+        Self { damaged, error }
+    }
+}
+
 /// Merges `blocks` into `writer`: by series order, samples by the conflict rule, and only those
-/// inside `keep`. `None` if no sample is left; then there is no new block. Memory: a page of each
+/// inside `keep` that no tombstone deletes. `None` if no sample is left; then there is no new block. Memory: a page of each
 /// block and one series.
 ///
 /// # Errors
 /// If a block is damaged, or writing fails. The blocks merged are untouched.
 pub fn merge(
     blocks: &[Arc<Block>],
+    tombstones: &[Arc<Tombstone>],
     mut writer: BlockWriter,
     keep: TimeRange,
-) -> Result<Option<BlockRow>> {
+) -> Result<Option<BlockRow>, MergeError> {
+    let open = |block| Cursor::open(block, tombstones, keep);
     let mut cursors: Vec<Cursor<'_>> =
-        blocks.iter().map(|block| Cursor::open(block, keep)).collect::<Result<_>>()?;
+        blocks.iter().map(|block| open(block)).collect::<Result<_, _>>()?;
     while let Some(mut series) = take_least(&mut cursors)? {
         let first_time = |row: &Row| row.samples.timestamps.first().copied();
         // In order of time most samples are appended.
@@ -106,11 +131,11 @@ pub fn merge(
         let labels: Vec<(&str, &str)> = merged.labels.iter().collect();
         writer.push(merged.tenant, &labels, &merged.samples, &merged.exemplars)?;
     }
-    if writer.series_count() == 0 { Ok(None) } else { writer.finish().map(Some) }
+    if writer.series_count() == 0 { Ok(None) } else { Ok(Some(writer.finish()?)) }
 }
 
 /// Takes the least series off the cursors that are at it.
-fn take_least(cursors: &mut [Cursor<'_>]) -> Result<Option<Vec<Row>>> {
+fn take_least(cursors: &mut [Cursor<'_>]) -> Result<Option<Vec<Row>>, MergeError> {
     let mut least: Vec<usize> = Vec::new();
     for (at, cursor) in cursors.iter().enumerate() {
         let Some(row) = cursor.rows.front() else { continue };
@@ -157,6 +182,7 @@ impl Row {
 /// Goes through a block, page by page.
 struct Cursor<'a> {
     block: &'a Block,
+    deleted: Deleted,
     keep: TimeRange,
     /// The first series that was not read.
     next_id: u32,
@@ -164,21 +190,31 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn open(block: &'a Block, keep: TimeRange) -> Result<Self> {
-        let mut cursor = Self { block, keep, next_id: 0, rows: VecDeque::new() };
+    fn open(
+        block: &'a Block,
+        tombstones: &[Arc<Tombstone>],
+        keep: TimeRange,
+    ) -> Result<Self, MergeError> {
+        let deleted = Deleted::of(block, tombstones, None);
+        let deleted = deleted.map_err(|error| MergeError::of(block, error))?;
+        let mut cursor = Self { block, deleted, keep, next_id: 0, rows: VecDeque::new() };
         cursor.fill()?;
         Ok(cursor)
     }
 
     /// The next series.
-    fn next(&mut self) -> Result<Option<Row>> {
+    fn next(&mut self) -> Result<Option<Row>, MergeError> {
         let row = self.rows.pop_front();
         self.fill()?;
         Ok(row)
     }
 
     /// Reads pages until there is a series, or no page is left.
-    fn fill(&mut self) -> Result<()> {
+    fn fill(&mut self) -> Result<(), MergeError> {
+        self.fill_rows().map_err(|error| MergeError::of(self.block, error))
+    }
+
+    fn fill_rows(&mut self) -> Result<()> {
         while self.rows.is_empty() && u64::from(self.next_id) < self.block.row().series_count {
             let page = self.block.page_of(self.next_id)?;
             self.next_id = page.end;
@@ -205,8 +241,10 @@ impl<'a> Cursor<'a> {
             Ok(())
         })?;
         for id in ids {
-            let samples = samples.remove(&id).unwrap_or_default();
-            let exemplars = exemplars.remove(&id).unwrap_or_default();
+            let mut samples = samples.remove(&id).unwrap_or_default();
+            let mut exemplars = exemplars.remove(&id).unwrap_or_default();
+            self.deleted.remove_from(id, &mut samples);
+            self.deleted.remove_exemplars(id, &mut exemplars);
             if samples.is_empty() && exemplars.is_empty() {
                 continue;
             }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use ephemeris_model::{TimeRange, TimestampMs};
 
-use super::compact;
+use super::compact::{self, MergeError};
 use crate::catalog::{BlockId, BlockRow, CatalogChange};
 use crate::error::Result;
 use crate::faults::Place;
@@ -16,13 +16,20 @@ use crate::store::Inner;
 use crate::version::Version;
 
 impl Inner {
-    /// Runs the next merge that is due; answers whether there was one. `merging` is held.
+    /// Runs the next merge that is due; answers whether there was one.
     pub(super) fn merge_one(&self) -> Result<bool> {
+        let _merging = self.work.merging.lock();
         let version = self.version();
         let Some(ids) = self.next_merge(&version) else { return Ok(false) };
+        self.merge_counted(version, &ids)?;
+        Ok(true)
+    }
+
+    /// Merges blocks of one partition, and counts it. `merging` is held.
+    #[expect(clippy::needless_pass_by_value, reason = "blocks are freed once nobody has them")]
+    pub(super) fn merge_counted(&self, version: Arc<Version>, ids: &[BlockId]) -> Result<()> {
         let started = Instant::now();
-        let done = self.merge(&version, &ids);
-        drop(version);
+        let done = self.merge(&version, ids);
         let total = match done {
             Ok(()) => &self.counters.compactions,
             Err(_) => &self.counters.compactions_failed,
@@ -30,7 +37,13 @@ impl Inner {
         total.fetch_add(1, Ordering::Relaxed);
         let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.counters.compaction_ns.fetch_add(ns, Ordering::Relaxed);
-        done.map(|()| true)
+        match done {
+            // Noted, it is left out of merges from now on, and the others go on.
+            Err(MergeError { damaged: Some(id), error }) => {
+                self.catalog.note_damage(id, &error.to_string())
+            }
+            done => done.map_err(|failed| failed.error),
+        }
     }
 
     fn next_merge(&self, version: &Version) -> Option<Vec<BlockId>> {
@@ -44,7 +57,7 @@ impl Inner {
         partitions.into_values().find_map(|rows| compact::plan(&rows, now))
     }
 
-    fn merge(&self, version: &Version, ids: &[BlockId]) -> Result<()> {
+    fn merge(&self, version: &Version, ids: &[BlockId]) -> Result<(), MergeError> {
         let blocks: Vec<Arc<Block>> =
             ids.iter().filter_map(|&id| version.block(id).cloned()).collect();
         let Some(first) = blocks.first() else { return Ok(()) };
@@ -56,7 +69,7 @@ impl Inner {
             level.saturating_add(1),
         );
         let keep = TimeRange::new(self.oldest(), TimestampMs::MAX);
-        let merged = compact::merge(&blocks, writer, keep)?;
+        let merged = compact::merge(&blocks, &version.tombstones, writer, keep)?;
         let added: Vec<BlockRow> = merged.into_iter().collect();
         for row in &added {
             self.rocks.ingest(row.id)?;
@@ -82,6 +95,7 @@ impl Inner {
         let mut current = self.version.write();
         let mut next = Version::clone(&current);
         let out = next.replace(removed, added);
+        next.tombstones = self.catalog.tombstones();
         *current = Arc::new(next);
         drop(current);
         self.work.retired.lock().extend(out);

@@ -1,9 +1,10 @@
-//! Background work: seals, merges, retention.
+//! Background work: seals, merges, retention; and deletion, which needs all three to stand still.
 //!
 //! Two threads, so that a long merge never keeps a full head waiting; a third one syncs the WAL
 //! where writes are acknowledged before. Each round can also be run by a caller.
 
 pub mod compact;
+mod delete;
 mod merge;
 mod retention;
 mod seal;
@@ -195,8 +196,10 @@ impl Inner {
     }
 
     fn merge_and_expire(&self) -> Result<()> {
-        let _merging = self.work.merging.lock();
-        self.expire()?;
+        {
+            let _merging = self.work.merging.lock();
+            self.expire()?;
+        }
         while self.merge_one()? {
             if self.closed.load(Ordering::Acquire) {
                 break;

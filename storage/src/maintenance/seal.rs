@@ -63,6 +63,11 @@ impl Inner {
     /// Ends the open generation and writes it to blocks.
     pub(crate) fn seal(&self) -> Result<()> {
         let _sealing = self.work.sealing.lock();
+        self.seal_now()
+    }
+
+    /// The same; `sealing` is held.
+    pub(super) fn seal_now(&self) -> Result<()> {
         // One whose seal failed comes first, so that generations finish in order.
         if let Some(generation) = self.version().sealing.clone() {
             self.seal_generation(&generation, generation.number())?;
@@ -136,7 +141,7 @@ impl Inner {
         *current = Arc::new(Version {
             open: Arc::clone(open),
             sealing: Some(Arc::clone(sealing)),
-            blocks: current.blocks.clone(),
+            ..Version::clone(&current)
         });
     }
 

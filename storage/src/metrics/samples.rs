@@ -255,6 +255,18 @@ impl SeriesSamples {
         }
     }
 
+    /// Removes the samples inside `range`.
+    pub fn remove_range(&mut self, range: TimeRange) {
+        let positions = self.positions(range);
+        if positions.is_empty() {
+            return;
+        }
+        let mut kept = Self::default();
+        let outside = self.iter().enumerate().filter(|(at, _)| !positions.contains(at));
+        outside.for_each(|(_, sample)| kept.push_ref(sample));
+        *self = kept;
+    }
+
     /// Keeps only the samples inside `range`.
     pub fn retain_range(&mut self, range: TimeRange) {
         let positions = self.positions(range);

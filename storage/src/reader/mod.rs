@@ -10,24 +10,28 @@ use ephemeris_model::{
     Exemplar, Labels, Matcher, Metadata, Select, SeriesSet, Source, SourceError, TimeRange,
     TimestampMs,
 };
+use parking_lot::Mutex;
 
 use crate::catalog::Catalog;
-use crate::damage::DamageNotes;
 use crate::error::{Error, ErrorKind};
 use crate::series::TenantId;
 use crate::version::Version;
 use part::Part;
 use set::Selection;
 
+/// Warnings of one answer at most.
+const WARNINGS_MAX: usize = 20;
+
 /// One tenant's data at one moment.
 pub struct Reader {
     pub(crate) version: Arc<Version>,
     pub(crate) catalog: Arc<Catalog>,
-    pub(crate) damage: Arc<DamageNotes>,
     /// `None` if nothing was ever written for the tenant.
     pub(crate) tenant: Option<TenantId>,
     /// What is older is past the retention.
     pub(crate) oldest: TimestampMs,
+    /// What the lists answered so far lack.
+    pub(crate) warnings: Mutex<Vec<String>>,
 }
 
 impl Reader {
@@ -42,8 +46,7 @@ impl Reader {
         Some((self.tenant?, part::overlapping(&self.version, range)))
     }
 
-    /// Runs `look` on the ids any of the selectors selects in a part; on `None` for all. Damage is
-    /// told to the log, as there is no place for it in the answer.
+    /// Runs `look` on the ids any of the selectors selects in a part; on `None` for all.
     fn each_part(
         &self,
         selectors: &[Vec<Matcher>],
@@ -51,16 +54,24 @@ impl Reader {
         mut look: impl FnMut(&Part, TenantId, &[Vec<Matcher>]) -> crate::Result<()>,
     ) -> Result<(), SourceError> {
         let Some((tenant, parts)) = self.parts(range) else { return Ok(()) };
+        self.catalog.missing(self.kept(range)).into_iter().for_each(|text| self.warn(text));
         for part in parts {
             match look(&part, tenant, selectors) {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::warn!(%error, "part of the index could not be read");
                     part.note_damage(&self.catalog, &error.to_string());
+                    self.warn(error.to_string());
                 }
                 done => done.map_err(source_error)?,
             }
         }
         Ok(())
+    }
+
+    fn warn(&self, text: String) {
+        let mut warnings = self.warnings.lock();
+        if warnings.len() < WARNINGS_MAX && !warnings.contains(&text) {
+            warnings.push(text);
+        }
     }
 }
 
@@ -68,7 +79,7 @@ impl Source for Reader {
     fn select(&self, select: &Select) -> Result<Arc<dyn SeriesSet + '_>, SourceError> {
         let range = self.kept(select.range);
         let mut selection = Selection::new(Arc::clone(&self.catalog), range);
-        self.damage.within(range).into_iter().for_each(|text| selection.warn(text));
+        self.catalog.missing(range).into_iter().for_each(|text| selection.warn(text));
         if let Some((tenant, parts)) = self.parts(range) {
             for part in parts {
                 selection.add(part, tenant, &select.matchers).map_err(source_error)?;
@@ -129,6 +140,10 @@ impl Source for Reader {
             exemplars.dedup_by(|a, b| order(a) == order(b) && a.labels == b.labels);
         }
         Ok(found.into_iter().collect())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().clone()
     }
 }
 

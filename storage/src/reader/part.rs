@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ephemeris_model::{Exemplar, Labels, Matcher, TimeRange, TimestampMs};
 use roaring::RoaringBitmap;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Tombstone};
+use crate::deleted::Deleted;
 use crate::error::Result;
 use crate::metrics::block::Block;
 use crate::metrics::head::generation::Generation;
@@ -18,7 +19,7 @@ pub(super) type VisitLabels<'a> = &'a mut dyn FnMut(u32, &[(&str, &str)]);
 /// A part of a version. Ids of series mean something only inside of it.
 pub(super) enum Part {
     Head(Arc<Generation>),
-    Block(Arc<Block>),
+    Block(Arc<Block>, Arc<Vec<Arc<Tombstone>>>),
 }
 
 /// The parts that may hold something inside `range`: blocks first, as they hold most.
@@ -33,12 +34,29 @@ pub(super) fn overlapping(version: &Version, range: TimeRange) -> Vec<Part> {
     let generations = version
         .generations()
         .filter(|generation| generation.times().is_some_and(|(min, max)| touches(min, max)));
-    let blocks = blocks.map(|block| Part::Block(Arc::clone(block)));
+    let tombstones = &version.tombstones;
+    let blocks = blocks.map(|block| Part::Block(Arc::clone(block), Arc::clone(tombstones)));
     blocks.chain(generations.map(|generation| Part::Head(Arc::clone(generation)))).collect()
 }
 
 impl Part {
-    /// The series that satisfy all matchers. Of the head, those that may have something at or
+    /// What is deleted of it.
+    pub(super) fn deleted(&self, tenant: TenantId) -> Result<Deleted> {
+        match self {
+            Self::Block(block, tombstones) => Deleted::of(block, tombstones, Some(tenant)),
+            Self::Head(_) => Ok(Deleted::default()),
+        }
+    }
+
+    /// The series of which something is left, if some were deleted; `None` for all.
+    fn left(&self, tenant: TenantId) -> Result<Option<RoaringBitmap>> {
+        let Self::Block(block, _) = self else { return Ok(None) };
+        let row = block.row();
+        let whole = self.deleted(tenant)?.whole(row.min_time, row.max_time);
+        Ok(if whole.is_empty() { None } else { Some(block.select(tenant, &[])? - whole) })
+    }
+
+    /// The series that satisfy all matchers and are not deleted as a whole. Of the head, those that may have something at or
     /// after `start`.
     pub(super) fn select(
         &self,
@@ -47,7 +65,13 @@ impl Part {
         start: TimestampMs,
     ) -> Result<RoaringBitmap> {
         match self {
-            Self::Block(block) => block.select(tenant, matchers),
+            Self::Block(block, _) => {
+                let ids = block.select(tenant, matchers)?;
+                Ok(match self.left(tenant)? {
+                    Some(left) => ids & left,
+                    None => ids,
+                })
+            }
             Self::Head(generation) => {
                 let ids = generation.identity().with_tenant(tenant, |view| view.select(matchers));
                 Ok(generation.filled(&ids.unwrap_or_default(), start))
@@ -63,7 +87,7 @@ impl Part {
         start: TimestampMs,
     ) -> Result<Option<RoaringBitmap>> {
         if selectors.iter().any(Vec::is_empty) || selectors.is_empty() {
-            return Ok(None);
+            return self.left(tenant);
         }
         let mut any = RoaringBitmap::new();
         for matchers in selectors {
@@ -80,7 +104,7 @@ impl Part {
         visit: VisitLabels<'_>,
     ) -> Result<()> {
         match self {
-            Self::Block(block) => block.series_labels(ids, visit),
+            Self::Block(block, _) => block.series_labels(ids, visit),
             Self::Head(generation) => {
                 generation.identity().with_tenant(tenant, |view| {
                     let mut pairs = Vec::with_capacity(16);
@@ -101,7 +125,7 @@ impl Part {
         among: Option<&RoaringBitmap>,
     ) -> Result<Vec<String>> {
         match self {
-            Self::Block(block) => block.label_names(tenant, among),
+            Self::Block(block, _) => block.label_names(tenant, among),
             Self::Head(generation) => {
                 let names =
                     generation.identity().with_tenant(tenant, |view| view.label_names(among));
@@ -117,7 +141,7 @@ impl Part {
         among: Option<&RoaringBitmap>,
     ) -> Result<Vec<String>> {
         match self {
-            Self::Block(block) => block.label_values(tenant, name, among),
+            Self::Block(block, _) => block.label_values(tenant, name, among),
             Self::Head(generation) => {
                 let values = generation
                     .identity()
@@ -142,13 +166,15 @@ impl Part {
             ids |= self.select(tenant, matchers, TimestampMs::MIN)?;
         }
         let mut found: Vec<(u32, Vec<Exemplar>)> = match self {
-            Self::Block(block) => {
+            Self::Block(block, _) => {
                 let ids: Vec<u32> = ids.iter().collect();
                 block.exemplars(&ids, range)?
             }
             Self::Head(generation) => ids.iter().map(|id| (id, generation.exemplars(id))).collect(),
         };
-        for (_, exemplars) in &mut found {
+        let deleted = self.deleted(tenant)?;
+        for (id, exemplars) in &mut found {
+            deleted.remove_exemplars(*id, exemplars);
             exemplars.retain(|exemplar| range.contains(TimestampMs(exemplar.timestamp_ms)));
         }
         found.retain(|(_, exemplars)| !exemplars.is_empty());
@@ -163,7 +189,7 @@ impl Part {
 
     /// Remembers that this part was found damaged, so that it is left as it is.
     pub(super) fn note_damage(&self, catalog: &Catalog, text: &str) {
-        let Self::Block(block) = self else { return };
+        let Self::Block(block, _) = self else { return };
         let id = block.row().id;
         if let Err(error) = catalog.note_damage(id, text) {
             tracing::warn!(block = id.0, %error, "damage could not be noted");

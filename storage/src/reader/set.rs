@@ -11,8 +11,9 @@ use std::hash::{BuildHasher, RandomState};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::part::Part;
-use super::source_error;
+use super::{WARNINGS_MAX, source_error};
 use crate::catalog::Catalog;
+use crate::deleted::Deleted;
 use crate::encoding::put_bytes;
 use crate::error::{ErrorKind, Result};
 use crate::metrics::samples::SeriesSamples;
@@ -20,8 +21,6 @@ use crate::series::TenantId;
 
 /// Series whose samples are joined at once.
 const BATCH_SERIES: usize = 64;
-/// Warnings of one selection at most.
-const WARNINGS_MAX: usize = 20;
 
 /// Selected series over all parts.
 pub(super) struct Selection {
@@ -41,6 +40,7 @@ struct Selected {
     part: Part,
     /// Place in `labels` and id in the part, by place.
     series: Vec<(u32, u32)>,
+    deleted: Deleted,
 }
 
 impl Selection {
@@ -67,7 +67,12 @@ impl Selection {
     /// Adds what a part has.
     pub(super) fn add(&mut self, part: Part, tenant: TenantId, matchers: &[Matcher]) -> Result<()> {
         let mut series = Vec::new();
-        match self.list(&part, tenant, matchers, &mut series) {
+        let mut deleted = Deleted::default();
+        let listed = part.deleted(tenant).and_then(|found| {
+            deleted = found;
+            self.list(&part, tenant, matchers, &mut series)
+        });
+        match listed {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 part.note_damage(&self.catalog, &error.to_string());
                 self.warn(error.to_string());
@@ -78,7 +83,7 @@ impl Selection {
             if !series.is_sorted() {
                 series.sort_unstable();
             }
-            self.parts.push(Selected { part, series });
+            self.parts.push(Selected { part, series, deleted });
         }
         Ok(())
     }
@@ -113,7 +118,7 @@ impl Selection {
     fn load(&self, indices: &Range<usize>, out: &mut [SeriesSamples]) -> Result<()> {
         out.iter_mut().for_each(SeriesSamples::clear);
         let (mut scratch, mut samples) = (Vec::new(), SeriesSamples::default());
-        for Selected { part, series } in &self.parts {
+        for Selected { part, series, deleted } in &self.parts {
             let before = |end: usize| series.partition_point(|(place, _)| (*place as usize) < end);
             let wanted = &series[before(indices.start)..before(indices.end)];
             let slot = |place: u32| place as usize - indices.start;
@@ -124,7 +129,7 @@ impl Selection {
                         join(&mut out[slot(place)], &mut samples);
                     }
                 }
-                Part::Block(block) => {
+                Part::Block(block, _) => {
                     let mut by_id: Vec<(u32, u32)> =
                         wanted.iter().map(|&(place, id)| (id, place)).collect();
                     by_id.sort_unstable();
@@ -132,7 +137,14 @@ impl Selection {
                     let mut damage = Vec::new();
                     block.read(&ids, self.range, &mut damage, &mut |id, found| {
                         if let Ok(at) = by_id.binary_search_by_key(&id, |(id, _)| *id) {
-                            out[slot(by_id[at].1)].merge(found);
+                            let out = &mut out[slot(by_id[at].1)];
+                            if deleted.touches(id) {
+                                let mut left = found.clone();
+                                deleted.remove_from(id, &mut left);
+                                out.merge(&left);
+                            } else {
+                                out.merge(found);
+                            }
                         }
                         Ok(())
                     })?;

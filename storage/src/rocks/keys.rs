@@ -43,6 +43,13 @@ pub mod row {
     pub const DAMAGE: u8 = 7;
     /// The first block id that was never used.
     pub const NEXT_BLOCK: u8 = 8;
+    /// A part of the WAL, or a block, that could not be read.
+    pub const NOTE: u8 = 9;
+    /// How often the catalog was written.
+    pub const SEQUENCE: u8 = 10;
+    /// All kinds that have a copy beside RocksDB: all but metadata, which is told again.
+    pub const COPIED: [u8; 9] =
+        [FORMAT, TENANT, BLOCK, GENERATION, TOMBSTONE, DAMAGE, NEXT_BLOCK, NOTE, SEQUENCE];
 }
 
 /// Key of the only row of a kind.
@@ -62,6 +69,18 @@ pub fn tenant_key(name: &str) -> Vec<u8> {
 pub fn numbered_key(kind: u8, block: BlockId) -> [u8; 5] {
     let [a, b, c, d] = block.0.to_be_bytes();
     [kind, a, b, c, d]
+}
+
+/// Key of a tombstone's row.
+#[must_use]
+pub fn tombstone_key(number: u32) -> [u8; 5] {
+    numbered_key(row::TOMBSTONE, BlockId(number))
+}
+
+/// Number of a tombstone's key.
+#[must_use]
+pub fn parse_tombstone_key(key: &[u8]) -> Option<u32> {
+    parse_numbered_key(row::TOMBSTONE, key).map(|id| id.0)
 }
 
 /// Key of a finished WAL generation's row.

@@ -21,7 +21,7 @@ use rocksdb::{
 };
 
 use crate::catalog::BlockId;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::block::BlockCaches;
 pub use sink::BlockSink;
 
@@ -33,12 +33,16 @@ const CACHE_BYTES: usize = 24 << 20;
 const OPEN_FILES_MAX: i32 = 1024;
 /// A new block up to this size is read once, since writing it left nothing in the page cache.
 const WARM_BYTES_MAX: u64 = 256 << 20;
+/// What fails when a block cannot be read.
+const READING: &str = "reading a block";
 /// Where a block's file lies until it is ingested.
 const INCOMING: &str = "incoming";
 
 /// The database. Threads share it.
 pub struct Rocks {
     db: DB,
+    /// Whether rows of the catalog may be lost, since its files were damaged.
+    salvaged: bool,
     incoming: PathBuf,
     caches: BlockCaches,
 }
@@ -60,6 +64,12 @@ pub struct CatalogBatch {
 }
 
 impl CatalogBatch {
+    /// The changes: a key, and its value unless it is removed.
+    #[must_use]
+    pub fn changes(&self) -> &Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        &self.batch
+    }
+
     /// Sets a row.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
         self.batch.push((key.into(), Some(value.into())));
@@ -96,8 +106,8 @@ impl Rocks {
         }
         fs::create_dir_all(&incoming)
             .map_err(|error| Error::io(format!("creating {}", incoming.display()), error))?;
-        let db = open_database(dir)?;
-        Ok(Self { db, incoming, caches: BlockCaches::default() })
+        let (db, salvaged) = open_database(dir)?;
+        Ok(Self { db, salvaged, incoming, caches: BlockCaches::default() })
     }
 
     /// A writer for the values of a new block. Nothing is visible before [`Rocks::ingest`].
@@ -161,7 +171,7 @@ impl Rocks {
     pub fn get(&self, block: BlockId, section: u8, number: u32) -> Result<Option<Value<'_>>> {
         let key = keys::block_key(block, section, number);
         let found = self.db.get_pinned_cf(self.blocks(), key);
-        Ok(found.map_err(|error| rocks_error("reading a block", &error))?.map(Value))
+        Ok(found.map_err(|error| rocks_error(READING, &error))?.map(Value))
     }
 
     /// Decoded parts of this database's blocks; RocksDB keeps only what was read.
@@ -197,6 +207,25 @@ impl Rocks {
             rows.push((key.into_vec(), value.into_vec()));
         }
         Ok(rows)
+    }
+
+    /// Whether the catalog may lack rows that were written: files of it were damaged when it was
+    /// opened.
+    #[must_use]
+    pub const fn is_salvaged(&self) -> bool {
+        self.salvaged
+    }
+
+    /// Throws the catalog away and puts `rows` in its place. Cut in between, it is empty.
+    ///
+    /// # Errors
+    /// If RocksDB fails.
+    pub fn replace_catalog(&mut self, rows: CatalogBatch) -> Result<()> {
+        let failed = |error| rocks_error("replacing the catalog", &error);
+        self.db.drop_cf(CATALOG).map_err(failed)?;
+        self.db.create_cf(CATALOG, &catalog_options()).map_err(failed)?;
+        self.salvaged = false;
+        self.catalog_write(rows, Sync::Now)
     }
 
     /// Writes rows of the catalog, all or none.
@@ -241,9 +270,10 @@ impl Rocks {
     }
 }
 
-/// Opens the database. A damaged or missing file of a block is no reason not to: RocksDB is asked
-/// again to be less strict, and reading that block fails instead.
-fn open_database(dir: &Path) -> Result<DB> {
+/// Opens the database; answers too whether rows of the catalog may be lost. A damaged or missing
+/// file of a block is no reason not to open: RocksDB is asked again to be less strict, and reading
+/// that block fails instead. If its log is damaged, what can be read of it is taken.
+fn open_database(dir: &Path) -> Result<(DB, bool)> {
     let open = |options: &Options| {
         let families = [
             ColumnFamilyDescriptor::new(CATALOG, catalog_options()),
@@ -253,17 +283,38 @@ fn open_database(dir: &Path) -> Result<DB> {
     };
     let mut options = database_options();
     let failed = match open(&options) {
-        Ok(db) => return Ok(db),
+        Ok(db) => return Ok((db, false)),
         Err(error) => error,
     };
-    let damaged_file =
-        failed.kind() == rocksdb::ErrorKind::Corruption && failed.as_ref().contains(".sst");
-    if !damaged_file {
-        return Err(rocks_error("opening the database", &failed));
+    if failed.kind() != rocksdb::ErrorKind::Corruption {
+        return Err(unopened(dir, &failed));
     }
     tracing::error!(error = %failed, "a file of the database is damaged; opening without it");
     options.set_paranoid_checks(false);
-    open(&options).map_err(|error| rocks_error("opening the database", &error))
+    if failed.as_ref().contains(".sst")
+        && let Ok(db) = open(&options)
+    {
+        return Ok((db, false));
+    }
+    options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
+    match open(&options) {
+        Ok(db) => Ok((db, true)),
+        Err(error) => Err(unopened(dir, &error)),
+    }
+}
+
+/// Says what to do where the list of files itself is damaged.
+fn unopened(dir: &Path, error: &rocksdb::Error) -> Error {
+    let found = rocks_error("opening the database", error);
+    if found.kind() != ErrorKind::Corrupt {
+        return found;
+    }
+    let detail = format!(
+        "RocksDB's list of its files (CURRENT, MANIFEST-*) cannot be used: {error}; the blocks \
+         themselves may be whole; move the data directory away and start on a snapshot, or write \
+         the data again"
+    );
+    Error::corrupt(dir.display().to_string(), detail)
 }
 
 /// Reads a new file once, so that its first queries find it in the page cache.
@@ -322,9 +373,10 @@ fn block_options() -> &'static Options {
 
 fn rocks_error(context: &'static str, error: &rocksdb::Error) -> Error {
     let text = error.to_string();
-    // A file that is gone is as bad as one that cannot be read.
+    // A file that is gone, or lies on a bad sector, is as bad as one that is damaged.
     let corrupt = error.kind() == rocksdb::ErrorKind::Corruption
-        || text.contains("No such file or directory");
+        || text.contains("No such file or directory")
+        || (context == READING && text.contains("Input/output error"));
     Error::Rocks { context, text, corrupt }
 }
 

@@ -3,6 +3,7 @@
 mod body;
 mod concurrent;
 mod crash;
+mod deletion;
 mod model;
 mod plain;
 

@@ -20,6 +20,8 @@ enum Step {
     Reopen,
     Snapshot,
     Pass(i64),
+    Delete(usize, Vec<Matcher>, TimeRange),
+    Clean,
 }
 
 fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
@@ -66,6 +68,26 @@ fn series() -> impl Strategy<Value = RequestSeries> {
     })
 }
 
+/// Which series, and which of their time, counted from now.
+fn deletion() -> impl Strategy<Value = (Vec<Matcher>, TimeRange)> {
+    let matcher = |op, name: &str, value: &str| Matcher::new(op, name, value).expect("valid");
+    let matchers = vec![
+        vec![matcher(MatchOp::Equal, "__name__", "up")],
+        vec![matcher(MatchOp::Regex, "job", "1|2"), matcher(MatchOp::NotEqual, "cpu", "ab")],
+        vec![matcher(MatchOp::NotRegex, "instance", "|1")],
+        Vec::new(),
+    ];
+    let range = prop_oneof![
+        Just(TimeRange::ALL),
+        (0i64..30, 1i64..20).prop_map(|(from, steps)| {
+            let from = from * 15_000;
+            TimeRange::new(TimestampMs(from), TimestampMs(from + steps * 15_000))
+        }),
+        (-4 * DAY..0).prop_map(|from| TimeRange::new(TimestampMs(from), TimestampMs(from + DAY))),
+    ];
+    (proptest::sample::select(matchers), range)
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let request = proptest::collection::vec(series(), 0..6);
     let request = request.prop_map(|series| Request { series, metadata: Vec::new() });
@@ -76,6 +98,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Reopen),
         1 => Just(Step::Snapshot),
         2 => (0i64..3 * DAY).prop_map(Step::Pass),
+        3 => (0usize..TENANTS.len(), deletion()).prop_map(|(t, (m, r))| Step::Delete(t, m, r)),
+        1 => Just(Step::Clean),
     ]
 }
 
@@ -157,6 +181,17 @@ fn run(steps: Vec<Step>) {
                 std::fs::rename(dir, fixture.dir.path().join("data")).expect("it is moved");
                 fixture.reopen();
             }
+            Step::Delete(tenant, matchers, range) => {
+                let range = if range == TimeRange::ALL {
+                    range
+                } else {
+                    TimeRange::new(range.start + now, range.end + now)
+                };
+                model.delete(TENANTS[tenant], &matchers, range);
+                let done = fixture.store().delete_series(TENANTS[tenant], vec![matchers], range);
+                done.expect("it is deleted");
+            }
+            Step::Clean => fixture.store().clean_tombstones().expect("it is cleaned"),
             Step::Pass(ms) => {
                 now += ms;
                 fixture.clock.move_to(TimestampMs(now));

@@ -71,6 +71,17 @@ impl PlainHead {
         }
     }
 
+    pub(crate) fn delete(&self, tenant: &str, matchers: &[Matcher], range: TimeRange) {
+        let mut state = self.state.write();
+        let Some(series) = state.tenants.get_mut(tenant) else { return };
+        for (labels, one) in Arc::make_mut(series) {
+            if matchers.iter().all(|m| m.matches(labels.get(&m.name).unwrap_or(""))) {
+                one.samples.retain(|time, _| !range.contains(TimestampMs(*time)));
+                one.exemplars.retain(|e| !range.contains(TimestampMs(e.timestamp_ms)));
+            }
+        }
+    }
+
     pub(crate) fn write(&self, tenant: &str, batch: &WriteBatch<'_>) -> WriteOutcome {
         let now = self.clock.now();
         let mut state = self.state.write();

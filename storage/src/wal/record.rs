@@ -165,16 +165,23 @@ pub(crate) struct FrameHead {
 impl FrameHead {
     /// Reads what comes before a payload; `None` if there is no record.
     pub(crate) fn decode(bytes: [u8; FRAME_BYTES], marker: u64) -> Option<Self> {
+        let head = Self::read(bytes, marker)?;
+        (FIXED_BYTES..=PAYLOAD_BYTES_MAX).contains(&head.length).then_some(head)
+    }
+
+    /// The same, whatever the length is.
+    pub(crate) fn read(bytes: [u8; FRAME_BYTES], marker: u64) -> Option<Self> {
         let [m0, m1, m2, m3, m4, m5, m6, m7, l0, l1, l2, l3, c0, c1, c2, c3] = bytes;
         let length_bytes = [l0, l1, l2, l3];
         let length = u32::from_le_bytes(length_bytes) as usize;
         let found = u64::from_le_bytes([m0, m1, m2, m3, m4, m5, m6, m7]);
         let crc = u32::from_le_bytes([c0, c1, c2, c3]);
-        (found == marker && (FIXED_BYTES..=PAYLOAD_BYTES_MAX).contains(&length)).then_some(Self {
-            length,
-            crc,
-            length_bytes,
-        })
+        (found == marker).then_some(Self { length, crc, length_bytes })
+    }
+
+    /// The same with another length, to see whether only the length is damaged.
+    pub(crate) fn with_length(self, length: u32) -> Self {
+        Self { length: length as usize, length_bytes: length.to_le_bytes(), ..self }
     }
 
     /// Whether this is the payload that was written.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ephemeris_model::TimestampMs;
 
 use super::io_error;
-use super::record::{FRAME_BYTES, FrameHead, HEADER_BYTES, Header, Record};
+use super::record::{FRAME_BYTES, FrameHead, HEADER_BYTES, Header, PAYLOAD_BYTES_MAX, Record};
 use crate::error::Result;
 
 /// Bytes looked through at once for the next record behind damage.
@@ -51,6 +51,10 @@ pub(crate) fn replay(
     };
     match reader.header().map_err(failed)? {
         Ok(header) => reader.marker = header.marker,
+        // The first record has the marker too.
+        Err(cause) if reader.finds_marker().map_err(failed)? => {
+            tracing::error!(path = %path.display(), cause, "the header of a WAL file is damaged");
+        }
         Err(cause) => {
             // Without the marker no record can be told from what a sender wrote.
             let at_end = length <= HEADER_BYTES as u64;
@@ -61,7 +65,13 @@ pub(crate) fn replay(
     while offset < length {
         let (end, read) = match reader.record(offset).map_err(failed)? {
             Some(end) => (end, Record::decode(&reader.payload).map_err(|damage| damage.0)),
-            None => (reader.next_record(offset + 1).map_err(failed)?, Err("no valid record")),
+            None => match reader.next_record(offset + 1).map_err(failed)? {
+                end if end == length && reader.is_last_record(offset).map_err(failed)? => {
+                    tracing::error!(path = %path.display(), offset, "a length was damaged");
+                    (end, Record::decode(&reader.payload).map_err(|damage| damage.0))
+                }
+                end => (end, Err("no valid record")),
+            },
         };
         match read.and_then(|record| visit(&record).map(|()| record.received_at)) {
             Ok(received_at) => {
@@ -73,7 +83,9 @@ pub(crate) fn replay(
             Err(cause) => damage.push(lost(offset, end - offset, cause, before)),
         }
         if let (Some(last), true) = (damage.last_mut(), end == length) {
-            last.at_end = last.offset + last.bytes == length && last.cause == "no valid record";
+            last.at_end = last.offset + last.bytes == length
+                && last.cause == "no valid record"
+                && reader.is_torn(last.offset).map_err(failed)?;
         }
         offset = end;
     }
@@ -114,6 +126,65 @@ impl Reader {
         self.payload.resize(head.length, 0);
         self.file.read_exact_at(&mut self.payload, start)?;
         Ok(head.matches(&self.payload).then_some(start + head.length as u64))
+    }
+
+    /// Takes the marker from where the first record should be; answers whether there is one.
+    fn finds_marker(&mut self) -> io::Result<bool> {
+        let start = HEADER_BYTES as u64;
+        if self.length < start + FRAME_BYTES as u64 {
+            return Ok(false);
+        }
+        let mut marker = [0; 8];
+        self.file.read_exact_at(&mut marker, start)?;
+        self.marker = u64::from_le_bytes(marker);
+        Ok(self.record(start)?.is_some())
+    }
+
+    /// Whether all from `offset` on is one record of which only the length is damaged; it is in
+    /// `payload` then.
+    fn is_last_record(&mut self, offset: u64) -> io::Result<bool> {
+        let Some(left) = (self.length - offset).checked_sub(FRAME_BYTES as u64) else {
+            return Ok(false);
+        };
+        let Some(length) = u32::try_from(left).ok().filter(|n| *n as usize <= PAYLOAD_BYTES_MAX)
+        else {
+            return Ok(false);
+        };
+        let mut head = [0; FRAME_BYTES];
+        self.file.read_exact_at(&mut head, offset)?;
+        let Some(head) = FrameHead::read(head, self.marker) else { return Ok(false) };
+        self.payload.resize(length as usize, 0);
+        self.file.read_exact_at(&mut self.payload, offset + FRAME_BYTES as u64)?;
+        Ok(head.with_length(length).matches(&self.payload))
+    }
+
+    /// Whether the end of the file from `offset` on is what a crash leaves of a record: its first
+    /// bytes, or none that were written. Bytes that are there and wrong are damage.
+    fn is_torn(&self, offset: u64) -> io::Result<bool> {
+        let left = self.length - offset;
+        if left < FRAME_BYTES as u64 {
+            return Ok(true);
+        }
+        let mut head = [0; FRAME_BYTES];
+        self.file.read_exact_at(&mut head, offset)?;
+        if let Some(head) = FrameHead::decode(head, self.marker) {
+            return Ok(left - (FRAME_BYTES as u64) < head.length as u64);
+        }
+        self.is_zero(offset)
+    }
+
+    fn is_zero(&self, mut offset: u64) -> io::Result<bool> {
+        let mut window = vec![0; SCAN_BYTES];
+        while offset < self.length {
+            let wanted = (self.length - offset).min(SCAN_BYTES as u64);
+            let wanted = usize::try_from(wanted).unwrap_or(SCAN_BYTES);
+            self.file.read_exact_at(&mut window[..wanted], offset)?;
+            if window[..wanted].iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            offset += wanted as u64;
+        }
+        Ok(true)
     }
 
     /// Where the next valid record starts, at or after `offset`; the end of the file if none does.

@@ -89,6 +89,46 @@ fn damage_in_the_middle_costs_one_record_and_is_reported() {
 }
 
 #[test]
+fn damage_of_the_last_record_is_no_torn_end() {
+    let dir = dir();
+    let (bytes, ends) = three_records(&dir);
+    let wal = Wal::create(&dir.context, 3).expect("it is made");
+    wal.append(&record(10, b"one")).expect("it is written");
+    wal.append(&record(20, &[7; 300])).expect("it is written");
+    let mut whole = std::fs::read(dir.context.path(3)).expect("it is there");
+    let second = whole.len() - 300 - 16 - 16 - 1;
+    for bit in second * 8..whole.len() * 8 {
+        whole[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(dir.context.path(2), &whole).expect("it is written");
+        let (bodies, damage) = read(&dir, 2);
+        // A damaged length is made good; all else is told.
+        let length = (second + 8..second + 12).contains(&(bit / 8));
+        assert_eq!((bodies.len(), damage.len()), if length { (2, 0) } else { (1, 1) }, "{bit}");
+        assert!(damage.iter().all(|d| !d.at_end), "bit {bit}");
+        whole[bit / 8] ^= 1 << (bit % 8);
+    }
+    // Room that was never written is what a power cut leaves.
+    let mut zeros = bytes.clone();
+    zeros[ends[1]..].fill(0);
+    std::fs::write(dir.context.path(2), &zeros).expect("it is written");
+    let (bodies, damage) = read(&dir, 2);
+    assert_eq!(bodies.len(), 2);
+    assert!(damage[0].at_end);
+}
+
+#[test]
+fn a_damaged_header_costs_no_record() {
+    let dir = dir();
+    let (bytes, _) = three_records(&dir);
+    for bit in 0..HEADER_BYTES * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(dir.context.path(2), &damaged).expect("it is written");
+        assert_eq!(read(&dir, 2).0.len(), 3, "bit {bit}");
+    }
+}
+
+#[test]
 fn a_body_that_looks_like_a_record_of_another_file_is_no_record() {
     let dir = dir();
     let (bytes, ends) = three_records(&dir);

@@ -51,7 +51,7 @@ fn a_merge_holds_what_all_blocks_held() {
         let id = BlockId(new_id());
         let sink = rocks.block_sink(id).expect("the file is created");
         let writer = BlockWriter::new(sink, TimeRange::of_day(0), 1);
-        let row = merge(&blocks, writer, keep).expect("all are whole");
+        let row = merge(&blocks, &[], writer, keep).expect("all are whole");
         let wanted = by_hand(&lists, keep);
         let Some(row) = row else {
             prop_assert!(wanted.is_empty());
@@ -93,7 +93,9 @@ fn a_damaged_block_is_not_merged() {
     let damaged = Block::open(&rocks, row).expect("its manifest is whole");
     let sink = rocks.block_sink(BlockId(3)).expect("the file is created");
     let writer = BlockWriter::new(sink, TimeRange::of_day(0), 1);
-    let error = merge(&[block, damaged], writer, TimeRange::ALL).expect_err("it is damaged");
+    let error = merge(&[block, damaged], &[], writer, TimeRange::ALL).expect_err("it is damaged");
+    assert_eq!(error.damaged, Some(BlockId(2)));
+    let error = error.error;
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("block 2"), "{error}");
 }
