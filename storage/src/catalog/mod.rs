@@ -13,7 +13,7 @@ use ephemeris_model::Metadata;
 use parking_lot::{Mutex, RwLock};
 
 use self::metadata::MetadataTable;
-pub use self::row::{BlockId, BlockRow};
+pub use self::row::{BlockId, BlockRow, Payload};
 use crate::encoding::{Damage, Input};
 use crate::error::{AtPlace, Error, Result};
 use crate::rocks::{CatalogBatch, Rocks, Sync, keys};

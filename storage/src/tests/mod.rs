@@ -3,6 +3,7 @@
 mod body;
 mod concurrent;
 mod crash;
+mod logs;
 mod model;
 mod plain;
 
