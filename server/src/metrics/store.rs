@@ -23,16 +23,17 @@ pub(super) fn families(out: &mut Vec<Family>, stats: &StoreStats) {
         ("identity", count(stats.head_identity_bytes)),
         ("chunks", count(stats.head_chunk_bytes)),
         ("late", count(stats.head_late_bytes)),
+        ("logs", count(stats.head_log_bytes)),
     ];
     let described = (
         "ephemeris_head_bytes",
-        "Memory of the head: label sets and their index, chunks, out-of-order samples.",
+        "Memory of the head: label sets and their index, chunks, out-of-order samples, log entries.",
         Kind::Gauge,
     );
     out.push(Family::labeled(described, "class", classes));
 }
 
-fn gauges(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
+fn gauges(stats: &StoreStats) -> [(&'static str, &'static str, u64); 15] {
     [
         ("ephemeris_head_series", "Active series: those in the head.", stats.head_series),
         ("ephemeris_head_samples", "Samples in the head.", stats.head_samples),
@@ -56,10 +57,19 @@ fn gauges(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
         ("ephemeris_blocks", "Sealed blocks.", stats.blocks),
         ("ephemeris_block_bytes", "Bytes of sealed blocks.", stats.block_bytes),
         ("ephemeris_block_samples", "Samples in sealed blocks.", stats.block_samples),
+        ("ephemeris_head_streams", "Active streams: those in the head.", stats.head_streams),
+        ("ephemeris_head_entries", "Log entries in the head.", stats.head_entries),
+        ("ephemeris_log_blocks", "Sealed blocks of log entries.", stats.log_blocks),
+        (
+            "ephemeris_log_block_bytes",
+            "Bytes of sealed blocks of log entries.",
+            stats.log_block_bytes,
+        ),
+        ("ephemeris_log_block_entries", "Log entries in sealed blocks.", stats.log_block_entries),
     ]
 }
 
-fn counters(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
+fn counters(stats: &StoreStats) -> [(&'static str, &'static str, u64); 13] {
     [
         (
             "ephemeris_head_series_created_total",
@@ -70,6 +80,17 @@ fn counters(stats: &StoreStats) -> [(&'static str, &'static str, u64); 10] {
             "ephemeris_ingest_late_samples_total",
             "Out-of-order samples written.",
             stats.samples_late_total,
+        ),
+        (
+            "ephemeris_head_streams_created_total",
+            "Streams created in the head.",
+            stats.streams_created_total,
+        ),
+        ("ephemeris_ingest_entries_total", "Log entries written.", stats.entries_written_total),
+        (
+            "ephemeris_ingest_line_bytes_total",
+            "Bytes of lines of log entries written.",
+            stats.line_bytes_written_total,
         ),
         (
             "ephemeris_head_busy_total",
