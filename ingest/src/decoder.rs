@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use ephemeris_model::{BodyDecoder, BodyKind, WriteBatch};
+use ephemeris_model::{BodyDecoder, BodyKind, LogBatch, WriteBatch};
 
 use crate::body::Limits;
+use crate::loki;
 use crate::remote_write::{self, Buffers};
 
 /// Decodes bodies of every kind. Buffers are kept and used again; threads may share one.
@@ -34,5 +35,16 @@ impl BodyDecoder for Decoder {
             .map_err(|e| e.to_string());
         idle().push(buffers);
         result
+    }
+
+    fn decode_logs(
+        &self,
+        kind: BodyKind,
+        body: &[u8],
+        visit: &mut dyn FnMut(&LogBatch<'_>),
+    ) -> Result<(), String> {
+        let mut buffers = loki::Buffers::default();
+        let batch = loki::decode(kind, body, &Limits::REPLAY, &mut buffers);
+        batch.map(|batch| visit(&batch)).map_err(|e| e.to_string())
     }
 }

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | [`body`] | limits on a body, decompression into a worker's buffer |
 //! | [`remote_write`] | Prometheus remote write 1.0 and 2.0 |
+//! | [`loki`] | Loki push, in protobuf and in JSON |
 //! | [`remote_read`] | Prometheus remote read: the request and the encoding of its answers |
 //! | [`decoder`] | the same decoders for bodies found in the WAL |
 //! | [`proto`] | messages for encoding, and the reference the decoders are tested against |
 //! | `wire` | reading protobuf: the only code that looks at bytes |
 //!
 //! Write path: `body::decompress` → `remote_write::v1` or `v2` → `WriteBatch`, which borrows the
-//! decompressed message. Nothing is stored here, and nothing is known about storage.
+//! decompressed message; for logs `loki::decode` → `LogBatch` in the same way. Nothing is stored here, and nothing is known about storage.
 //!
 //! **Invariant**: decoding depends on the body alone, never on time or settings other than the
 //! limits that refuse a body as a whole. What was decoded once is decoded again on replay.
@@ -22,6 +23,7 @@
 
 pub mod body;
 pub mod decoder;
+pub mod loki;
 pub mod proto;
 pub mod remote_read;
 pub mod remote_write;

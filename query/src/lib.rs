@@ -24,5 +24,6 @@
 //! that computes it, and to a script in `tests/promql`.
 
 pub mod budget;
+pub mod logs;
 pub mod promql;
 pub mod script;

@@ -10,8 +10,8 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::handlers::{
-    admin, exemplars, expression, federate, health, labels, metadata, nothing, push, query, read,
-    search, status,
+    admin, exemplars, expression, federate, health, labels, loki, metadata, nothing, push, query,
+    read, search, status,
 };
 use crate::middleware::{cors, observe, ready};
 
@@ -62,7 +62,12 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/push", post(push::remote_write))
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate));
 
+    let loki_writes = Router::new()
+        .route("/push", post(loki::push::push))
+        .route_layer(from_fn_with_state(Arc::clone(app), ready::gate));
+
     Router::new()
+        .nest("/loki/api/v1", loki_writes)
         .nest("/api/v1", api.merge(reads).merge(writes))
         .route(
             "/federate",

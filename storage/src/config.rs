@@ -55,6 +55,8 @@ pub struct StoreConfig {
     pub head_wal_bytes_max: u64,
     /// A generation of the head ends at this many bytes of out-of-order samples.
     pub head_late_bytes_max: u64,
+    /// A generation of the head ends at this many bytes of log entries.
+    pub head_log_bytes_max: u64,
     /// A generation of the head ends at this age.
     pub head_age_ms_max: i64,
     /// Who runs seals, compactions and retention.
@@ -75,6 +77,7 @@ impl StoreConfig {
             head_chunk_bytes_max: 48 * MIB,
             head_wal_bytes_max: 3072 * MIB,
             head_late_bytes_max: 64 * MIB,
+            head_log_bytes_max: 64 * MIB,
             head_age_ms_max: 2 * HOUR_MS,
             background: Background::Thread,
         }

@@ -27,7 +27,7 @@ pub mod section {
     pub const HISTOGRAMS: u8 = 7;
     /// Exemplars.
     pub const EXEMPLARS: u8 = 8;
-    /// Pages of log lines; not written yet.
+    /// Pages of log entries.
     pub const LOG_PAGES: u8 = 9;
     /// Gram rows of log lines; not written yet.
     pub const GRAMS: u8 = 10;

@@ -9,6 +9,7 @@
 //! | `metrics::head` | identities of series; generations of samples |
 //! | [`metrics::block`] | sealed blocks: writer and reader ([format](../../docs/formats/block.md)) |
 //! | [`metrics::codec`], [`metrics::samples`] | encodings of columns; samples of a series and the rule for conflicts |
+//! | [`logs`] | log entries: pages, their place in the head and in blocks ([format](../../docs/formats/log-block.md)) |
 //! | [`index`] | the index of a block: dictionaries, posting lists, label columns |
 //! | [`catalog`] | which blocks exist, tenants, metadata ([format](../../docs/formats/catalog.md)) |
 //! | `version` | what a reader sees: open generation, sealing generation, blocks |
@@ -69,6 +70,7 @@ pub mod envelope;
 pub mod error;
 mod faults;
 pub mod index;
+pub mod logs;
 pub mod maintenance;
 pub mod metrics;
 mod open;

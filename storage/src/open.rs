@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use ephemeris_model::{BodyDecoder, WriteBatch};
+use ephemeris_model::{BodyDecoder, LogBatch, WriteBatch};
 use parking_lot::RwLock;
 
 use crate::catalog::Catalog;
@@ -15,6 +15,7 @@ use crate::config::StoreConfig;
 use crate::damage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults::Faults;
+use crate::logs;
 use crate::maintenance::Work;
 use crate::metrics::block::Block;
 use crate::metrics::head::generation::Generation;
@@ -65,8 +66,14 @@ pub(crate) fn open(
 
     let generation = Generation::new(number, Arc::new(Identity::new()), clock.now());
     let generation = Arc::new(generation);
-    let tombstones = catalog.tombstones();
-    let version = Version { open: Arc::clone(&generation), sealing: None, blocks, tombstones };
+    let mut version = Version {
+        open: Arc::clone(&generation),
+        sealing: None,
+        blocks: Vec::new(),
+        log_blocks: Vec::new(),
+        tombstones: catalog.tombstones(),
+    };
+    version.replace(&[], blocks);
     let open = Open { generation, wal: Wal::create(&wal, number)? };
     let inner = Inner {
         config,
@@ -117,7 +124,6 @@ fn open_blocks(rocks: &Arc<Rocks>, catalog: &Catalog) -> Result<Vec<Arc<Block>>>
             Err(error) => return Err(error),
         }
     }
-    blocks.sort_by_key(|block| (block.row().range.start, block.row().id));
     Ok(blocks)
 }
 
@@ -174,5 +180,15 @@ fn apply_record(
         write::apply(&open.generation, batch, &checked);
         inner.store_metadata(tenant, &batch.metadata);
     };
-    decoder.decode(record.kind, record.body, &mut apply).map_err(|_| "its body cannot be decoded")
+    let mut apply_logs = |batch: &LogBatch<'_>| {
+        let (logs, tenant) = (open.generation.logs(), (tenant, record.tenant));
+        let checked = logs::write::check(logs, tenant, batch, &Bounds::none(), record.verdicts);
+        logs::write::apply(logs, batch, &checked);
+    };
+    let decoded = if record.kind.holds_logs() {
+        decoder.decode_logs(record.kind, record.body, &mut apply_logs)
+    } else {
+        decoder.decode(record.kind, record.body, &mut apply)
+    };
+    decoded.map_err(|_| "its body cannot be decoded")
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ephemeris_model::WriteOutcome;
+use ephemeris_model::{LogOutcome, WriteOutcome};
 
 use crate::store::Inner;
 
@@ -19,6 +19,12 @@ pub struct StoreStats {
     pub head_chunk_bytes: u64,
     /// Bytes of the head for out-of-order samples.
     pub head_late_bytes: u64,
+    /// Streams in the head.
+    pub head_streams: u64,
+    /// Bytes of the head for log entries.
+    pub head_log_bytes: u64,
+    /// Log entries in the head.
+    pub head_entries: u64,
     /// Samples in the head.
     pub head_samples: u64,
     /// Generations of the head: one, or two while one is being sealed.
@@ -29,6 +35,12 @@ pub struct StoreStats {
     pub histograms_written_total: u64,
     /// Exemplars written.
     pub exemplars_written_total: u64,
+    /// Log entries written.
+    pub entries_written_total: u64,
+    /// Bytes of lines of log entries written.
+    pub line_bytes_written_total: u64,
+    /// Streams created in the head.
+    pub streams_created_total: u64,
     /// Out-of-order samples written.
     pub samples_late_total: u64,
     /// Series created in the head.
@@ -55,6 +67,12 @@ pub struct StoreStats {
     pub block_bytes: u64,
     /// Samples in sealed blocks.
     pub block_samples: u64,
+    /// Sealed blocks of log entries.
+    pub log_blocks: u64,
+    /// Bytes of sealed blocks of log entries.
+    pub log_block_bytes: u64,
+    /// Log entries in sealed blocks.
+    pub log_block_entries: u64,
     /// Seals completed.
     pub seals_total: u64,
     /// Seals that failed; each is tried again.
@@ -83,6 +101,9 @@ pub(crate) struct Counters {
     pub(crate) samples: AtomicU64,
     pub(crate) histograms: AtomicU64,
     pub(crate) exemplars: AtomicU64,
+    pub(crate) entries: AtomicU64,
+    pub(crate) line_bytes: AtomicU64,
+    pub(crate) streams_created: AtomicU64,
     pub(crate) late: AtomicU64,
     pub(crate) series_created: AtomicU64,
     pub(crate) writes_busy: AtomicU64,
@@ -113,23 +134,39 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// Counts a request with log entries.
+    pub(crate) fn add_logs(&self, outcome: &LogOutcome, streams_created: u64) {
+        self.entries.fetch_add(outcome.entries_written, Ordering::Relaxed);
+        self.line_bytes.fetch_add(outcome.line_bytes_written, Ordering::Relaxed);
+        self.streams_created.fetch_add(streams_created, Ordering::Relaxed);
+    }
+}
+
 impl Inner {
     /// All numbers now.
     pub(crate) fn stats(&self) -> StoreStats {
         let version = self.version();
         let get = |total: &AtomicU64| total.load(Ordering::Relaxed);
         let blocks = || version.blocks.iter().map(|block| block.row());
+        let log_blocks = || version.log_blocks.iter().map(|block| block.row());
         let counters = &self.counters;
         StoreStats {
             head_series: u64::from(version.open.identity().series_count()),
             head_identity_bytes: get(&self.identity_bytes),
             head_chunk_bytes: version.generations().map(|g| g.chunk_bytes()).sum(),
             head_late_bytes: version.generations().map(|g| g.late_bytes()).sum(),
+            head_streams: u64::from(version.open.logs().identity().series_count()),
+            head_log_bytes: version.generations().map(|g| g.logs().bytes()).sum(),
+            head_entries: version.generations().map(|g| g.logs().entries()).sum(),
             head_samples: version.generations().map(|g| g.count_samples()).sum(),
             head_generations: version.generations().count() as u64,
             samples_written_total: get(&counters.samples),
             histograms_written_total: get(&counters.histograms),
             exemplars_written_total: get(&counters.exemplars),
+            entries_written_total: get(&counters.entries),
+            line_bytes_written_total: get(&counters.line_bytes),
+            streams_created_total: get(&counters.streams_created),
             samples_late_total: get(&counters.late),
             series_created_total: get(&counters.series_created),
             writes_busy_total: get(&counters.writes_busy),
@@ -143,6 +180,9 @@ impl Inner {
             blocks: version.blocks.len() as u64,
             block_bytes: blocks().map(|row| row.bytes).sum(),
             block_samples: blocks().map(|row| row.sample_count).sum(),
+            log_blocks: version.log_blocks.len() as u64,
+            log_block_bytes: log_blocks().map(|row| row.bytes).sum(),
+            log_block_entries: log_blocks().map(|row| row.sample_count).sum(),
             seals_total: get(&counters.seals),
             seals_failed_total: get(&counters.seals_failed),
             seal_ns_total: get(&counters.seal_ns),

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ephemeris_model::{BodyDecoder, Matcher, Metadata, TimeRange, WriteBatch, WriteOutcome};
+use ephemeris_model::{
+    BodyDecoder, LogBatch, LogOutcome, Matcher, Metadata, TimeRange, WriteBatch, WriteOutcome,
+};
 use hashbrown::HashSet;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxBuildHasher;
@@ -18,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::{Background, StoreConfig};
 use crate::error::{Error, Result};
 use crate::faults::Faults;
+use crate::logs;
 use crate::maintenance::Work;
 use crate::metrics::head::generation::Generation;
 use crate::reader::Reader;
@@ -125,6 +128,38 @@ impl Store {
 
         inner.store_metadata(tenant_id, &batch.metadata);
         inner.counters.add_write(&checked.outcome, late, checked.series_created);
+        if full {
+            inner.work.wake_sealer();
+        }
+        Ok(checked.outcome)
+    }
+
+    /// As [`Store::write`], for log entries.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_logs(&self, tenant: &str, batch: &LogBatch<'_>) -> Result<LogOutcome> {
+        let inner = &*self.inner;
+        inner.check_open()?;
+        let tenant_id = inner.catalog.tenant_or_create(tenant)?;
+        let received_at = inner.clock.now();
+        let bounds = Bounds::at(received_at, inner.config.limits, inner.config.retention_ms);
+
+        let open = inner.open.read();
+        inner.check_room(&open)?;
+        let (logs, none) = (open.generation.logs(), Verdicts::default());
+        let checked = logs::write::check(logs, (tenant_id, tenant), batch, &bounds, none);
+        if checked.is_empty() {
+            return Ok(checked.outcome);
+        }
+        let (kind, body, verdicts) = (batch.kind, batch.body, checked.verdicts());
+        open.wal.append(&Record { kind, received_at, tenant, verdicts, body })?;
+        // Durable from here; what follows cannot fail.
+        logs::write::apply(logs, batch, &checked);
+        let full = inner.is_full(&open);
+        drop(open);
+
+        inner.counters.add_logs(&checked.outcome, checked.streams_created);
         if full {
             inner.work.wake_sealer();
         }
@@ -249,7 +284,7 @@ impl Inner {
         let version = self.version();
         let generations = version.generations();
         let head = self.identity_bytes.load(Ordering::Relaxed)
-            + generations.map(|g| g.chunk_bytes() + g.late_bytes()).sum::<u64>();
+            + generations.map(|g| g.bytes()).sum::<u64>();
         let budget = self.config.memory_budget_bytes;
         let text = if head > budget {
             format!("the head holds {head} bytes; limit is {budget} (memory_budget)")
@@ -272,6 +307,7 @@ impl Inner {
         let part = |bytes: u64, max: u64| bytes as f64 / max.max(1) as f64;
         part(generation.chunk_bytes(), self.config.chunk_bytes_max(series))
             .max(part(generation.late_bytes(), self.config.head_late_bytes_max))
+            .max(part(generation.logs().bytes(), self.config.head_log_bytes_max))
             .max(part(open.wal.bytes(), self.config.head_wal_bytes_max))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ephemeris_model::TimestampMs;
 
-use crate::catalog::{BlockId, Tombstone};
+use crate::catalog::{BlockId, Payload, Tombstone};
 use crate::metrics::block::Block;
 use crate::metrics::head::generation::Generation;
 
@@ -15,8 +15,10 @@ pub(crate) struct Version {
     pub(crate) open: Arc<Generation>,
     /// The generation that is being sealed, if one is.
     pub(crate) sealing: Option<Arc<Generation>>,
-    /// Sealed blocks.
+    /// Sealed blocks of samples.
     pub(crate) blocks: Vec<Arc<Block>>,
+    /// Sealed blocks of log entries.
+    pub(crate) log_blocks: Vec<Arc<Block>>,
     /// What is deleted of the blocks. It belongs to them: a merge leaves it out and drops it.
     pub(crate) tombstones: Arc<Vec<Arc<Tombstone>>>,
 }
@@ -39,16 +41,20 @@ impl Version {
         added: Vec<Arc<Block>>,
     ) -> Vec<Arc<Block>> {
         let gone = |block: &Arc<Block>| removed.contains(&block.row().id);
-        let (out, kept) = std::mem::take(&mut self.blocks).into_iter().partition(gone);
-        self.blocks = kept;
-        self.blocks.extend(added);
-        self.blocks.sort_by_key(|block| (block.row().range.start, block.row().id));
+        let is_log = |block: &Arc<Block>| block.row().payload == Payload::Entries;
+        let (log_added, added): (Vec<_>, Vec<_>) = added.into_iter().partition(is_log);
+        let mut out = Vec::new();
+        for (blocks, added) in [(&mut self.blocks, added), (&mut self.log_blocks, log_added)] {
+            out.extend(blocks.extract_if(.., |block| gone(block)));
+            blocks.extend(added);
+            blocks.sort_by_key(|block| (block.row().range.start, block.row().id));
+        }
         out
     }
 
     /// Blocks that hold nothing at or after `oldest`.
     pub(crate) fn expired(&self, oldest: TimestampMs) -> Vec<BlockId> {
-        let rows = self.blocks.iter().map(|block| block.row());
+        let rows = self.blocks.iter().chain(&self.log_blocks).map(|block| block.row());
         rows.filter(|row| row.max_time < oldest).map(|row| row.id).collect()
     }
 }

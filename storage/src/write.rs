@@ -14,7 +14,7 @@ use crate::series::TenantId;
 use crate::wal::record::Verdicts;
 
 /// In place of an id: the series was refused.
-const REFUSED: u32 = u32::MAX;
+pub(crate) const REFUSED: u32 = u32::MAX;
 
 /// What a request is checked against.
 #[derive(Clone, Copy)]
@@ -41,6 +41,9 @@ impl Bounds {
             label_value_bytes_max: usize::MAX,
             future_ms_max: i64::MAX,
             active_series_max: u64::MAX,
+            line_bytes_max: usize::MAX,
+            metadata_pairs_max: usize::MAX,
+            metadata_bytes_max: usize::MAX,
         };
         Self { limits, times: TimeRange::ALL, retention_ms: i64::MAX }
     }
@@ -180,7 +183,7 @@ fn items(batch: &WriteBatch<'_>, series: &BatchSeries<'_>) -> impl Iterator<Item
 
 /// Notes that an item is refused; answers whether it was not before.
 #[cold]
-fn refuse(verdicts: &mut Vec<u8>, item: usize) -> bool {
+pub(crate) fn refuse(verdicts: &mut Vec<u8>, item: usize) -> bool {
     if item / 8 >= verdicts.len() {
         verdicts.resize(item / 8 + 1, 0);
     }

@@ -4,6 +4,7 @@
 //! Strings are bytes here: whether they are UTF-8 is a question for one label of one series, not
 //! for the request as a whole.
 
+pub mod push;
 pub mod write_v1;
 pub mod write_v2;
 

@@ -59,5 +59,8 @@ pub fn decode<'a>(
             let message = body::decompress_snappy(body, limits, &mut buffers.message)?;
             v2::decode(body, message, limits, &mut buffers.labels)
         }
+        BodyKind::LokiPush | BodyKind::LokiPushPlain => {
+            Err(IngestError::BadMessage(format!("{kind:?} holds no samples")))
+        }
     }
 }

@@ -158,6 +158,27 @@ pub static SETTINGS: &[Setting] = &[
         show: |c| c.limits.active_series_max.to_string(),
     },
     Setting {
+        key: "limits.line_bytes_max",
+        value: "BYTES",
+        help: "Size of a log line",
+        set: |c, v| size(v, 1 << 10, 1 << 30).map(|v| c.limits.line_bytes_max = usize_of(v)),
+        show: |c| format_bytes(c.limits.line_bytes_max as u64),
+    },
+    Setting {
+        key: "limits.metadata_pairs_max",
+        value: "N",
+        help: "Pairs of structured metadata of a log entry",
+        set: |c, v| count(v, 1).map(|v| c.limits.metadata_pairs_max = v),
+        show: |c| c.limits.metadata_pairs_max.to_string(),
+    },
+    Setting {
+        key: "limits.metadata_bytes_max",
+        value: "BYTES",
+        help: "Size of the structured metadata of a log entry",
+        set: |c, v| size(v, 1, 1 << 30).map(|v| c.limits.metadata_bytes_max = usize_of(v)),
+        show: |c| format_bytes(c.limits.metadata_bytes_max as u64),
+    },
+    Setting {
         key: "limits.compressed_bytes_max",
         value: "BYTES",
         help: "Size of the body of a write as received",

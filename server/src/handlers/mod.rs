@@ -6,6 +6,7 @@ pub mod expression;
 pub mod federate;
 pub mod health;
 pub mod labels;
+pub mod loki;
 pub mod metadata;
 pub mod nothing;
 pub mod push;

@@ -82,7 +82,7 @@ async fn store(
 }
 
 /// Takes room for a body, then reads it.
-async fn read(
+pub(super) async fn read(
     app: &App,
     request_body: Body,
     stated: Option<u64>,
@@ -116,7 +116,7 @@ async fn read(
 }
 
 /// Refuses a request whose body was not looked at.
-async fn refuse(
+pub(super) async fn refuse(
     app: &App,
     began: Instant,
     headers: &HeaderMap,
@@ -183,7 +183,7 @@ fn add_written(headers: &mut HeaderMap, outcome: &WriteOutcome) {
     }
 }
 
-fn refused_body(error: &IngestError) -> ApiError {
+pub(super) fn refused_body(error: &IngestError) -> ApiError {
     let error_type = match error.kind() {
         ErrorKind::Limit => ErrorType::TooLarge,
         _ => ErrorType::BadData,

@@ -25,10 +25,11 @@ pub(super) fn families(out: &mut Vec<Family>, stats: &StoreStats) {
         ("identity", count(stats.head_identity_bytes)),
         ("chunks", count(stats.head_chunk_bytes)),
         ("late", count(stats.head_late_bytes)),
+        ("logs", count(stats.head_log_bytes)),
     ];
     let described = (
         "ephemeris_head_bytes",
-        "Memory of the head: label sets and their index, chunks, out-of-order samples.",
+        "Memory of the head: label sets and their index, chunks, out-of-order samples, log entries.",
         Kind::Gauge,
     );
     out.push(Family::labeled(described, "class", classes));
@@ -64,6 +65,15 @@ fn gauges(stats: &StoreStats) -> Vec<(&'static str, &'static str, u64)> {
             stats.blocks_damaged,
         ),
         ("ephemeris_tombstones", "Deletions that are not done on disk yet.", stats.tombstones),
+        ("ephemeris_head_streams", "Active streams: those in the head.", stats.head_streams),
+        ("ephemeris_head_entries", "Log entries in the head.", stats.head_entries),
+        ("ephemeris_log_blocks", "Sealed blocks of log entries.", stats.log_blocks),
+        (
+            "ephemeris_log_block_bytes",
+            "Bytes of sealed blocks of log entries.",
+            stats.log_block_bytes,
+        ),
+        ("ephemeris_log_block_entries", "Log entries in sealed blocks.", stats.log_block_entries),
     ]
 }
 
@@ -78,6 +88,17 @@ fn counters(stats: &StoreStats) -> Vec<(&'static str, &'static str, u64)> {
             "ephemeris_ingest_late_samples_total",
             "Out-of-order samples written.",
             stats.samples_late_total,
+        ),
+        (
+            "ephemeris_head_streams_created_total",
+            "Streams created in the head.",
+            stats.streams_created_total,
+        ),
+        ("ephemeris_ingest_entries_total", "Log entries written.", stats.entries_written_total),
+        (
+            "ephemeris_ingest_line_bytes_total",
+            "Bytes of lines of log entries written.",
+            stats.line_bytes_written_total,
         ),
         (
             "ephemeris_head_busy_total",

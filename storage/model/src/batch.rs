@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::histogram::Histogram;
+use crate::log_batch::LogBatch;
 use crate::metadata::{Exemplar, Metadata};
 use crate::reject::{RejectReason, Rejects};
 use crate::sample::Sample;
@@ -19,6 +20,10 @@ pub enum BodyKind {
     RemoteWrite2 = 2,
     /// A remote-write 1.0 message, not compressed: what the server writes itself.
     RemoteWrite1Plain = 3,
+    /// A Loki push message in snappy block format.
+    LokiPush = 4,
+    /// A Loki push message, not compressed: what pushes in JSON are brought to.
+    LokiPushPlain = 5,
 }
 
 impl BodyKind {
@@ -29,8 +34,16 @@ impl BodyKind {
             1 => Some(Self::RemoteWrite1),
             2 => Some(Self::RemoteWrite2),
             3 => Some(Self::RemoteWrite1Plain),
+            4 => Some(Self::LokiPush),
+            5 => Some(Self::LokiPushPlain),
             _ => None,
         }
+    }
+
+    /// Whether such a body holds log entries, not samples.
+    #[must_use]
+    pub const fn holds_logs(self) -> bool {
+        matches!(self, Self::LokiPush | Self::LokiPushPlain)
     }
 }
 
@@ -110,6 +123,19 @@ pub trait BodyDecoder: Send + Sync {
         body: &[u8],
         visit: &mut dyn FnMut(&WriteBatch<'_>),
     ) -> Result<(), String>;
+
+    /// As [`BodyDecoder::decode`], for kinds that hold log entries.
+    ///
+    /// # Errors
+    /// If the body cannot be decoded, in words.
+    fn decode_logs(
+        &self,
+        kind: BodyKind,
+        _body: &[u8],
+        _visit: &mut dyn FnMut(&LogBatch<'_>),
+    ) -> Result<(), String> {
+        Err(format!("bodies of kind {kind:?} are not decoded here"))
+    }
 }
 
 /// What became of a batch.

@@ -12,6 +12,7 @@
 //! | [`batch`] | [`WriteBatch`]: what a request decodes to |
 //! | [`validate`] | the rules for a label set and their [`Limits`] |
 //! | [`reject`] | samples refused one by one: reasons, counts, examples |
+//! | [`log_batch`] | [`LogBatch`]: what a request with log entries decodes to |
 //! | [`logs`] | log entries, [`LogSource`]: what a log query needs of a store |
 //! | [`metadata`] | type, help and unit of a metric; exemplars |
 //! | [`source`] | [`Source`]: what a query needs of a store |
@@ -22,6 +23,7 @@
 pub mod batch;
 pub mod histogram;
 pub mod labels;
+pub mod log_batch;
 pub mod logs;
 pub mod matcher;
 pub mod metadata;
@@ -35,6 +37,7 @@ pub mod validate;
 pub use batch::{BatchSeries, BodyDecoder, BodyKind, LabelSource, WriteBatch, WriteOutcome};
 pub use histogram::{CounterResetHint, FloatHistogram, Histogram, HistogramCounts, Span};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
+pub use log_batch::{BatchEntry, BatchStream, LogBatch, LogOutcome};
 pub use logs::{
     Direction, EntryBuffer, EntryCount, LogColumns, LogSelect, LogSource, NanoRange, StreamSet,
 };

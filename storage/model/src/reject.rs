@@ -36,11 +36,21 @@ pub enum RejectReason {
     SeriesLimit,
     /// A metric family name or its texts break a limit.
     InvalidMetadata,
+    /// A stream has no label.
+    NoLabels,
+    /// The labels of a stream cannot be read.
+    InvalidLabels,
+    /// A line is longer than `limits.line_bytes_max`.
+    LineTooLong,
+    /// The structured metadata of an entry has more than `limits.metadata_bytes_max` bytes.
+    MetadataTooLarge,
+    /// The structured metadata of an entry has more than `limits.metadata_pairs_max` pairs.
+    TooMuchMetadata,
 }
 
 impl RejectReason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::NoMetricName,
         Self::InvalidUtf8,
         Self::EmptyLabelName,
@@ -56,6 +66,11 @@ impl RejectReason {
         Self::EmptySeries,
         Self::SeriesLimit,
         Self::InvalidMetadata,
+        Self::NoLabels,
+        Self::InvalidLabels,
+        Self::LineTooLong,
+        Self::MetadataTooLarge,
+        Self::TooMuchMetadata,
     ];
 
     /// Name in metrics and in `/api/v1/status/ingest`.
@@ -77,6 +92,11 @@ impl RejectReason {
             Self::EmptySeries => "empty_series",
             Self::SeriesLimit => "series_limit",
             Self::InvalidMetadata => "invalid_metadata",
+            Self::NoLabels => "no_labels",
+            Self::InvalidLabels => "invalid_labels",
+            Self::LineTooLong => "line_too_long",
+            Self::MetadataTooLarge => "metadata_too_large",
+            Self::TooMuchMetadata => "too_much_metadata",
         }
     }
 }

@@ -16,6 +16,12 @@ pub struct Limits {
     pub future_ms_max: i64,
     /// Active series of one tenant.
     pub active_series_max: u64,
+    /// Bytes of a log line.
+    pub line_bytes_max: usize,
+    /// Pairs of structured metadata of one entry.
+    pub metadata_pairs_max: usize,
+    /// Bytes of structured metadata of one entry.
+    pub metadata_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -26,6 +32,9 @@ impl Default for Limits {
             label_value_bytes_max: 16 << 10,
             future_ms_max: 10 * 60 * 1000,
             active_series_max: 20_000_000,
+            line_bytes_max: 256 << 10,
+            metadata_pairs_max: 128,
+            metadata_bytes_max: 64 << 10,
         }
     }
 }

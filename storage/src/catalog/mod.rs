@@ -20,7 +20,7 @@ use parking_lot::{Mutex, RwLock};
 use self::damage::{Note, Told};
 use self::journal::Journal;
 use self::metadata::MetadataTable;
-pub use self::row::{BlockId, BlockRow};
+pub use self::row::{BlockId, BlockRow, Payload};
 pub use self::tombstone::Tombstone;
 use crate::encoding::{Damage, Input};
 use crate::error::{AtPlace, Error, Result};

@@ -4,12 +4,22 @@ use ephemeris_model::{TimeRange, TimestampMs};
 
 use crate::encoding::{Damage, Input, put_varint, put_zigzag};
 
-/// Version of the row's encoding.
-const VERSION: u8 = 1;
+/// Version of the row's encoding, by what the block holds.
+const VERSION_SAMPLES: u8 = 1;
+const VERSION_ENTRIES: u8 = 2;
 
 /// Number of a block; never used twice in a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockId(pub u32);
+
+/// What the series of a block have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Samples.
+    Samples,
+    /// Log entries: its series are streams.
+    Entries,
+}
 
 /// What the catalog knows of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +27,8 @@ pub struct BlockId(pub u32);
 pub struct BlockRow {
     /// Its number.
     pub id: BlockId,
+    /// What its series have.
+    pub payload: Payload,
     /// The partition: all its samples lie inside.
     pub range: TimeRange,
     /// Time of its earliest sample or exemplar.
@@ -29,13 +41,17 @@ pub struct BlockRow {
     pub bytes: u64,
     /// Number of series.
     pub series_count: u64,
-    /// Number of samples, histograms included.
+    /// Number of samples, histograms included, or of log entries.
     pub sample_count: u64,
 }
 
 impl BlockRow {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION, self.level];
+        let version = match self.payload {
+            Payload::Samples => VERSION_SAMPLES,
+            Payload::Entries => VERSION_ENTRIES,
+        };
+        let mut out = vec![version, self.level];
         put_zigzag(&mut out, self.range.start.0);
         put_zigzag(&mut out, self.range.end.0);
         put_zigzag(&mut out, self.min_time.0);
@@ -48,9 +64,11 @@ impl BlockRow {
 
     pub(super) fn decode(id: BlockId, bytes: &[u8]) -> Result<Self, Damage> {
         let mut input = Input::new(bytes);
-        if input.u8()? != VERSION {
-            return Err(Damage("the version is not known"));
-        }
+        let payload = match input.u8()? {
+            VERSION_SAMPLES => Payload::Samples,
+            VERSION_ENTRIES => Payload::Entries,
+            _ => return Err(Damage("the version is not known")),
+        };
         let level = input.u8()?;
         let mut time = || input.zigzag().map(TimestampMs);
         let range = TimeRange::new(time()?, time()?);
@@ -58,7 +76,17 @@ impl BlockRow {
         let (bytes, series_count, sample_count) =
             (input.varint()?, input.varint()?, input.varint()?);
         input.end()?;
-        Ok(Self { id, range, min_time, max_time, level, bytes, series_count, sample_count })
+        Ok(Self {
+            id,
+            payload,
+            range,
+            min_time,
+            max_time,
+            level,
+            bytes,
+            series_count,
+            sample_count,
+        })
     }
 }
 
@@ -70,6 +98,7 @@ mod tests {
     fn a_row_comes_back_and_a_cut_one_is_damage() {
         let row = BlockRow {
             id: BlockId(5),
+            payload: Payload::Entries,
             range: TimeRange::of_day(20_000),
             min_time: TimestampMs(-4),
             max_time: TimestampMs(i64::MAX),

@@ -16,6 +16,7 @@ fn ingest(rocks: &Rocks, id: BlockId) -> BlockRow {
     let bytes = sink.finish().expect("it is synced");
     rocks.ingest(id).expect("it is taken in");
     BlockRow {
+        payload: Payload::Samples,
         id,
         range: TimeRange::of_day(1),
         min_time: TimestampMs(1),

@@ -8,6 +8,7 @@ mod delete;
 mod merge;
 mod retention;
 mod seal;
+mod seal_logs;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -227,6 +228,7 @@ impl Inner {
     pub(crate) fn measure_identity(&self) {
         let version = self.version();
         let mut bytes = version.open.identity().bytes();
+        bytes += version.generations().map(|g| g.logs().identity().bytes()).sum::<u64>();
         let sealing = version.sealing.as_ref().map(|generation| generation.identity());
         if let Some(other) = sealing.filter(|&own| !Arc::ptr_eq(own, version.open.identity())) {
             bytes += other.bytes();

@@ -40,7 +40,7 @@ impl Inner {
         let due = {
             let open = self.open.read();
             let age = self.clock.now() - open.generation.created();
-            let old = age >= self.config.head_age_ms_max && open.generation.times().is_some();
+            let old = age >= self.config.head_age_ms_max && !open.generation.is_empty();
             old || self.fill(&open) >= 1.0 || self.is_short_of_memory()
         };
         if due || self.version().sealing.is_some() { self.seal() } else { Ok(()) }
@@ -49,10 +49,10 @@ impl Inner {
     fn is_short_of_memory(&self) -> bool {
         let version = self.version();
         let generations = version.generations();
-        let samples = generations.map(|g| g.chunk_bytes() + g.late_bytes()).sum::<u64>();
-        let head = self.identity_bytes.load(Ordering::Relaxed) + samples;
+        let payload = generations.map(|g| g.bytes()).sum::<u64>();
+        let head = self.identity_bytes.load(Ordering::Relaxed) + payload;
         head > self.config.memory_budget_bytes
-            && (version.open.times().is_some() || self.is_crowded(version.open.identity()))
+            && (!version.open.is_empty() || self.is_crowded(version.open.identity()))
     }
 
     /// Whether so many series were seen that they leave little room for samples.
@@ -99,7 +99,7 @@ impl Inner {
     fn rotate(&self) -> Result<Option<Arc<Generation>>> {
         let (number, identity) = {
             let open = self.open.read();
-            let empty = open.generation.times().is_none()
+            let empty = open.generation.is_empty()
                 && open.wal.bytes() == HEADER_BYTES as u64
                 && !self.is_crowded(open.generation.identity());
             if empty {
@@ -160,7 +160,8 @@ impl Inner {
     }
 
     fn seal_blocks(&self, generation: &Generation, last: u64) -> Result<()> {
-        let rows = SealRun::new(self, generation).run()?;
+        let mut rows = SealRun::new(self, generation).run()?;
+        rows.extend(self.write_log_blocks(generation.logs())?);
         self.faults.pass(Place::SealWritten)?;
         for row in &rows {
             self.rocks.ingest(row.id)?;
@@ -282,7 +283,7 @@ impl<'a> SealRun<'a> {
 }
 
 /// Ids of one metric in the order blocks keep series in.
-fn in_series_order(view: &TenantView<'_>, ids: &RoaringBitmap) -> Vec<u32> {
+pub(super) fn in_series_order(view: &TenantView<'_>, ids: &RoaringBitmap) -> Vec<u32> {
     let mut keys = Vec::new();
     let mut pairs = Vec::with_capacity(16);
     let mut places: Vec<(u32, std::ops::Range<usize>)> = Vec::new();

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use ephemeris_model::{
     BatchSeries, BodyDecoder, BodyKind, CounterResetHint, Exemplar, Histogram, HistogramCounts,
-    LabelSource, Labels, Metadata, MetricType, RejectReason, Rejects, Sample, Span, WriteBatch,
+    LabelSource, Labels, LogBatch, Metadata, MetricType, RejectReason, Rejects, Sample, Span,
+    WriteBatch,
 };
 use serde::{Deserialize, Serialize};
 
+use super::logs::Push;
 use crate::encoding::Input;
 
 /// A float sample: time, bits of the value, start timestamp.
@@ -151,6 +153,16 @@ impl BodyDecoder for Decoder {
     ) -> Result<(), String> {
         let request: Request = serde_json::from_slice(body).map_err(|e| e.to_string())?;
         request.with_batch(body, visit);
+        Ok(())
+    }
+
+    fn decode_logs(
+        &self,
+        _kind: BodyKind,
+        body: &[u8],
+        visit: &mut dyn FnMut(&LogBatch<'_>),
+    ) -> Result<(), String> {
+        Push::with_batch(body, visit);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod body;
 mod concurrent;
 mod crash;
 mod deletion;
+mod logs;
 mod model;
 mod plain;
 

@@ -6,10 +6,12 @@ use super::directory::Group;
 use crate::cache::Cache;
 use crate::catalog::BlockId;
 use crate::index::{IndexCaches, TenantIndex};
+use crate::logs::block::LogGroup;
 use crate::series::TenantId;
 
 const INDEX_PARTS_BYTES: usize = 6 << 20;
 const GROUPS_BYTES: usize = 4 << 20;
+const LOG_GROUPS_BYTES: usize = 8 << 20;
 const TIMES_BYTES: usize = 4 << 20;
 const PAGES_BYTES: usize = 8 << 20;
 const INDEXES_BYTES: usize = 8 << 20;
@@ -18,6 +20,8 @@ const INDEXES_BYTES: usize = 8 << 20;
 pub struct BlockCaches {
     /// Frames of dictionaries and label pages.
     pub(super) index_parts: IndexCaches,
+    /// Directories of log blocks, by block and number.
+    pub(crate) log_groups: Cache<(BlockId, u32), Arc<LogGroup>>,
     /// Groups of the directory.
     pub(super) groups: Cache<(BlockId, u32), Arc<Group>>,
     /// Bodies of time vectors.
@@ -32,6 +36,7 @@ impl Default for BlockCaches {
     fn default() -> Self {
         Self {
             index_parts: IndexCaches::new(INDEX_PARTS_BYTES),
+            log_groups: Cache::new(LOG_GROUPS_BYTES),
             groups: Cache::new(GROUPS_BYTES),
             times: Cache::new(TIMES_BYTES),
             pages: Cache::new(PAGES_BYTES),

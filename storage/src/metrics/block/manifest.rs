@@ -2,6 +2,7 @@
 
 use ephemeris_model::{TimeRange, TimestampMs};
 
+use crate::catalog::Payload;
 use crate::encoding::{Damage, Input, put_varint, put_zigzag};
 use crate::index::{IndexPlace, ItemRef};
 use crate::series::TenantId;
@@ -10,12 +11,15 @@ use crate::series::TenantId;
 pub const FORMAT_VERSION: u16 = 1;
 /// Version of the order of series.
 const SORT_ORDER_VERSION: u8 = 1;
-/// Features a reader must know, by bit; there are none yet.
-const FEATURES_KNOWN: u32 = 0;
+/// Features a reader must know, by bit: the block holds log entries.
+const FEATURE_ENTRIES: u32 = 1;
+const FEATURES_KNOWN: u32 = FEATURE_ENTRIES;
 
 /// The manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
+    /// What its series have.
+    pub payload: Payload,
     /// The partition.
     pub range: TimeRange,
     /// Time of the earliest sample.
@@ -26,11 +30,11 @@ pub struct Manifest {
     pub level: u8,
     /// Number of series.
     pub series_count: u32,
-    /// Number of samples, histograms included.
+    /// Number of samples, histograms included, or of log entries.
     pub sample_count: u64,
     /// Number of samples that are histograms.
     pub histogram_count: u64,
-    /// Number of pages of values.
+    /// Number of pages of values, or of values with pages of log entries.
     pub value_page_count: u32,
     /// Number of distinct time vectors.
     pub time_vector_count: u32,
@@ -55,7 +59,8 @@ impl Manifest {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        out.extend_from_slice(&0u32.to_le_bytes());
+        let features = if self.payload == Payload::Entries { FEATURE_ENTRIES } else { 0 };
+        out.extend_from_slice(&features.to_le_bytes());
         out.extend_from_slice(&[SORT_ORDER_VERSION, self.level]);
         for time in [self.range.start, self.range.end, self.min_time, self.max_time] {
             put_zigzag(&mut out, time.0);
@@ -84,9 +89,12 @@ impl Manifest {
         if input.u16()? != FORMAT_VERSION {
             return Err(Damage("its format version is not known"));
         }
-        if input.u32()? & !FEATURES_KNOWN != 0 {
+        let features = input.u32()?;
+        if features & !FEATURES_KNOWN != 0 {
             return Err(Damage("it needs features of a newer version"));
         }
+        let entries = features & FEATURE_ENTRIES != 0;
+        let payload = if entries { Payload::Entries } else { Payload::Samples };
         if input.u8()? != SORT_ORDER_VERSION {
             return Err(Damage("its order of series is not known"));
         }
@@ -100,6 +108,7 @@ impl Manifest {
         let tenants = read_tenants(&mut input, series_count)?;
         input.end()?;
         Ok(Self {
+            payload,
             range,
             min_time,
             max_time,

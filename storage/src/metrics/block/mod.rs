@@ -26,6 +26,7 @@ mod writer;
 pub use caches::BlockCaches;
 pub use manifest::{FORMAT_VERSION, Manifest, TenantPlace};
 pub use reader::{Block, LabelVisitor, SampleVisitor};
+pub(crate) use spool::Spool;
 pub use writer::BlockWriter;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ephemeris_model::{Exemplar, Matcher, TimeRange, TimestampMs};
 use roaring::RoaringBitmap;
 
+use super::caches::BlockCaches;
 use super::directory::{GROUP_SERIES, Group, HAS_EXEMPLARS};
 use super::exemplars;
 use super::manifest::{Manifest, TenantPlace};
@@ -55,6 +56,7 @@ impl Block {
     /// If its manifest is damaged, or needs a newer version.
     pub fn open(rocks: &Arc<Rocks>, row: BlockRow) -> Result<Arc<Self>> {
         let manifest = Manifest {
+            payload: row.payload,
             range: row.range,
             min_time: row.min_time,
             max_time: row.max_time,
@@ -75,7 +77,8 @@ impl Block {
         })?;
         let manifest = read.ok_or_else(|| Error::corrupt(place(), "it is missing"))?;
         let row = &block.row;
-        let agrees = manifest.range == row.range
+        let agrees = manifest.payload == row.payload
+            && manifest.range == row.range
             && (manifest.min_time, manifest.max_time) == (row.min_time, row.max_time)
             && u64::from(manifest.series_count) == row.series_count
             && manifest.sample_count == row.sample_count;
@@ -90,6 +93,11 @@ impl Block {
     #[must_use]
     pub const fn row(&self) -> &BlockRow {
         &self.row
+    }
+
+    /// Decoded parts of blocks kept in memory.
+    pub(crate) fn caches(&self) -> &BlockCaches {
+        self.rocks.caches()
     }
 
     /// The manifest.

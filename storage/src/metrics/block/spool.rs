@@ -12,7 +12,7 @@ use crate::rocks::BlockSink;
 const MEMORY_BYTES_MAX: usize = 16 << 20;
 
 /// Values on hold.
-pub(super) struct Spool {
+pub(crate) struct Spool {
     path: PathBuf,
     file: Option<BufWriter<File>>,
     file_bytes: u64,
@@ -34,7 +34,7 @@ enum Place {
 impl Spool {
     /// An empty spool with its scratch file at `path`, created when it is needed.
     #[must_use]
-    pub(super) const fn new(path: PathBuf) -> Self {
+    pub(crate) const fn new(path: PathBuf) -> Self {
         Self { path, file: None, file_bytes: 0, memory_bytes: 0, values: Vec::new() }
     }
 
@@ -42,7 +42,7 @@ impl Spool {
     ///
     /// # Errors
     /// If the scratch file cannot be written.
-    pub(super) fn put(&mut self, section: u8, number: u32, bytes: Vec<u8>) -> Result<()> {
+    pub(crate) fn put(&mut self, section: u8, number: u32, bytes: Vec<u8>) -> Result<()> {
         let place = if self.memory_bytes + bytes.len() <= MEMORY_BYTES_MAX {
             self.memory_bytes += bytes.len();
             Place::Memory(bytes)
@@ -76,7 +76,7 @@ impl Spool {
     ///
     /// # Errors
     /// If the scratch file cannot be read, or the block cannot be written.
-    pub(super) fn drain(&mut self, sink: &mut BlockSink) -> Result<()> {
+    pub(crate) fn drain(&mut self, sink: &mut BlockSink) -> Result<()> {
         let mut values = std::mem::take(&mut self.values);
         values.sort_by_key(|held| (held.section, held.number));
         if let Some(file) = &mut self.file {

@@ -11,7 +11,7 @@ use super::manifest::{Manifest, TenantPlace};
 use super::page::{self, PageBuilder};
 use super::spool::Spool;
 use super::time_vectors::TimeVectors;
-use crate::catalog::BlockRow;
+use crate::catalog::{BlockRow, Payload};
 use crate::encoding::Input;
 use crate::envelope::{self, Zip, section};
 use crate::error::{Error, Result};
@@ -70,6 +70,7 @@ impl BlockWriter {
     pub fn new(sink: BlockSink, range: TimeRange, level: u8) -> Self {
         let spool = Spool::new(sink.path().with_extension("spool"));
         let manifest = Manifest {
+            payload: Payload::Samples,
             range,
             min_time: TimestampMs::MAX,
             max_time: TimestampMs::MIN,
@@ -327,6 +328,7 @@ impl BlockWriter {
         let bytes = self.sink.finish()?;
         Ok(BlockRow {
             id,
+            payload: Payload::Samples,
             range: manifest.range,
             min_time: manifest.min_time,
             max_time: manifest.max_time,

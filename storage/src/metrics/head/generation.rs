@@ -1,4 +1,4 @@
-//! A generation: the samples written between two rotations, with the WAL file they are safe in.
+//! A generation: the samples and log entries written between two rotations, with the WAL file they are safe in.
 //!
 //! It is filled while it is open, then sealed into blocks, then dropped whole.
 
@@ -11,12 +11,14 @@ use roaring::RoaringBitmap;
 
 use super::extent::{Extent, ExtentBytes, Float};
 use super::identity::{EXTENT_SERIES, EXTENTS_MAX, Identity};
+use crate::logs::head::LogHead;
 use crate::metrics::samples::SeriesSamples;
 
 /// Samples written between two rotations.
 pub(crate) struct Generation {
     number: u64,
     identity: Arc<Identity>,
+    logs: LogHead,
     created: TimestampMs,
     extents: Vec<OnceLock<Box<Mutex<Extent>>>>,
     chunk_bytes: AtomicU64,
@@ -31,6 +33,7 @@ impl Generation {
         Self {
             number,
             identity,
+            logs: LogHead::new(),
             created,
             extents: std::iter::repeat_with(OnceLock::new).take(EXTENTS_MAX).collect(),
             chunk_bytes: AtomicU64::new(0),
@@ -48,6 +51,21 @@ impl Generation {
     /// Who its series are.
     pub(crate) const fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// Its log entries.
+    pub(crate) const fn logs(&self) -> &LogHead {
+        &self.logs
+    }
+
+    /// Whether nothing was written to it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.times().is_none() && self.logs.times().is_none()
+    }
+
+    /// Bytes of all it holds.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.chunk_bytes() + self.late_bytes() + self.logs.bytes()
     }
 
     /// When it was opened.

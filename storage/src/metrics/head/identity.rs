@@ -98,6 +98,7 @@ impl Identity {
         let encoding = match kind {
             // Both versions of remote write hand labels on in the same form.
             BodyKind::RemoteWrite1 | BodyKind::RemoteWrite1Plain | BodyKind::RemoteWrite2 => 1,
+            BodyKind::LokiPush | BodyKind::LokiPushPlain => 2,
         };
         let [a, b, c, d] = tenant.0.to_le_bytes();
         Domain(xxh3_128_with_secret(&[encoding, a, b, c, d], &self.secret))

@@ -1,0 +1,254 @@
+//! Entries of one stream from several places, read in order of time, repeats left out.
+//!
+//! Pieces whose times do not meet are read one after the other; of those that do, no more are held
+//! decoded than overlap at one time.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use ephemeris_model::{Direction, EntryBuffer, EntryCount, LogColumns, NanoRange, SourceError};
+
+use super::block::PagePlace;
+use super::page::Page;
+use super::rows::{Rows, Seen};
+use crate::metrics::block::Block;
+
+/// Bytes of lines handed out at once, about.
+const RUN_BYTES: usize = 256 << 10;
+/// Columns by which repeats are told.
+const ALL: LogColumns = LogColumns { lines: true, metadata: true };
+
+/// A run of entries of one stream, in order of time and without repeats in itself.
+pub(crate) struct Piece {
+    pub(crate) min: i64,
+    /// Inclusive.
+    pub(crate) max: i64,
+    pub(crate) entries: u64,
+    pub(crate) line_bytes: u64,
+    pub(crate) source: PieceSource,
+}
+
+/// Where a piece lies.
+pub(crate) enum PieceSource {
+    Page(Arc<Page>),
+    Rows(Arc<Rows>),
+    Stored(Arc<Block>, PagePlace),
+}
+
+impl Piece {
+    pub(crate) fn of_page(page: &Arc<Page>) -> Self {
+        Self {
+            min: page.min,
+            max: page.max,
+            entries: u64::from(page.entries),
+            line_bytes: page.line_bytes,
+            source: PieceSource::Page(Arc::clone(page)),
+        }
+    }
+
+    fn is_inside(&self, range: NanoRange) -> bool {
+        range.start <= self.min && self.max < range.end
+    }
+}
+
+/// Decodes a piece; `None` if it is damaged, which was told.
+pub(crate) type Load<'a> = &'a dyn Fn(&Piece, LogColumns) -> Result<Option<Arc<Rows>>, SourceError>;
+
+/// Is handed runs of entries.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(&EntryBuffer) -> Result<ControlFlow<()>, SourceError>;
+
+/// What is read of the pieces.
+pub(crate) struct Wanted {
+    pub(crate) range: NanoRange,
+    pub(crate) direction: Direction,
+    pub(crate) columns: LogColumns,
+}
+
+/// Reads pieces that are given in order of arrival.
+pub(crate) fn read(
+    pieces: &[Piece],
+    wanted: &Wanted,
+    load: Load<'_>,
+    buffer: &mut EntryBuffer,
+    visit: Visit<'_>,
+) -> Result<(), SourceError> {
+    let alone = alone(pieces);
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    let forward = wanted.direction == Direction::Forward;
+    if forward {
+        order.sort_by_key(|&at| (pieces[at].min, at));
+    } else {
+        order.sort_by_key(|&at| (std::cmp::Reverse(pieces[at].max), at));
+    }
+    let mut out = Output { buffer, visit, done: false };
+    out.buffer.clear();
+    let mut pending = Pending::new(pieces.len());
+    for at in order {
+        let piece = &pieces[at];
+        let edge = if forward { piece.min } else { piece.max };
+        pending.drain(Some(edge), forward, &mut out)?;
+        if out.done {
+            return Ok(());
+        }
+        let columns = if alone[at] { wanted.columns } else { ALL };
+        let Some(rows) = load(piece, columns)? else { continue };
+        let times = rows.times();
+        let inside = times.partition_point(|&t| t < wanted.range.start)
+            ..times.partition_point(|&t| t < wanted.range.end);
+        if alone[at] {
+            let rows = &rows;
+            if forward {
+                inside.into_iter().try_for_each(|row| out.push(rows, row))?;
+            } else {
+                inside.rev().try_for_each(|row| out.push(rows, row))?;
+            }
+            // A run for each piece, so that a reader with a limit ends early.
+            out.flush()?;
+        } else {
+            pending.add(at, rows, inside);
+        }
+    }
+    pending.drain(None, forward, &mut out)?;
+    out.flush()
+}
+
+/// Counts what pieces hold inside `range`; only those that cross a border or meet are decoded.
+pub(crate) fn count(
+    pieces: Vec<Piece>,
+    range: NanoRange,
+    load: Load<'_>,
+) -> Result<EntryCount, SourceError> {
+    let mut alone = alone(&pieces).into_iter();
+    let mut total = EntryCount::default();
+    let mut rest = Vec::new();
+    for piece in pieces {
+        if alone.next() == Some(true) && piece.is_inside(range) {
+            total.entries += piece.entries;
+            total.bytes += piece.line_bytes;
+        } else {
+            rest.push(piece);
+        }
+    }
+    let columns = LogColumns { lines: false, metadata: false };
+    let wanted = Wanted { range, direction: Direction::Forward, columns };
+    read(&rest, &wanted, load, &mut EntryBuffer::default(), &mut |run| {
+        total.entries += run.len() as u64;
+        total.bytes += run.all_lines().len() as u64;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(total)
+}
+
+/// For each piece, whether its times meet those of no other.
+fn alone(pieces: &[Piece]) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    order.sort_by_key(|&at| pieces[at].min);
+    let mut alone = vec![true; pieces.len()];
+    let mut latest: Option<(i64, usize)> = None;
+    for at in order {
+        if let Some((max, other)) = latest
+            && pieces[at].min <= max
+        {
+            alone[at] = false;
+            alone[other] = false;
+        }
+        if latest.is_none_or(|(max, _)| pieces[at].max > max) {
+            latest = Some((pieces[at].max, at));
+        }
+    }
+    alone
+}
+
+/// Rows of pieces that meet, not handed out yet.
+struct Pending {
+    /// Decoded pieces by number, with the rows left of each.
+    pieces: Vec<Option<(Arc<Rows>, usize)>>,
+    /// Time, piece and row, ascending.
+    rows: Vec<(i64, usize, usize)>,
+}
+
+impl Pending {
+    fn new(count: usize) -> Self {
+        Self { pieces: vec![None; count], rows: Vec::new() }
+    }
+
+    fn add(&mut self, piece: usize, rows: Arc<Rows>, inside: std::ops::Range<usize>) {
+        if inside.is_empty() {
+            return;
+        }
+        self.rows.extend(inside.clone().map(|row| (rows.times()[row], piece, row)));
+        self.rows.sort_unstable();
+        self.pieces[piece] = Some((rows, inside.len()));
+    }
+
+    /// Hands out what lies before a piece that begins at `edge`, seen in the direction of reading;
+    /// everything, if there is none.
+    fn drain(
+        &mut self,
+        edge: Option<i64>,
+        forward: bool,
+        out: &mut Output<'_>,
+    ) -> Result<(), SourceError> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let ready: Vec<(i64, usize, usize)> = match (edge, forward) {
+            (None, _) => std::mem::take(&mut self.rows),
+            (Some(edge), true) => {
+                let count = self.rows.partition_point(|(time, ..)| *time < edge);
+                self.rows.drain(..count).collect()
+            }
+            (Some(edge), false) => {
+                let at = self.rows.partition_point(|(time, ..)| *time <= edge);
+                self.rows.split_off(at)
+            }
+        };
+        let mut seen = Seen::default();
+        let fresh = |&(_, piece, row): &(i64, usize, usize)| {
+            let rows = self.pieces[piece].as_ref();
+            rows.is_some_and(|(rows, _)| seen.is_new(rows, row))
+        };
+        let mut kept: Vec<(i64, usize, usize)> = ready.iter().copied().filter(fresh).collect();
+        if !forward {
+            kept.reverse();
+        }
+        for (_, piece, row) in kept {
+            if let Some((rows, _)) = &self.pieces[piece] {
+                out.push(rows, row)?;
+            }
+        }
+        for (_, piece, _) in ready {
+            if let Some((_, left)) = &mut self.pieces[piece] {
+                *left -= 1;
+                if *left == 0 {
+                    self.pieces[piece] = None;
+                }
+            }
+        }
+        out.flush()
+    }
+}
+
+struct Output<'a> {
+    buffer: &'a mut EntryBuffer,
+    visit: Visit<'a>,
+    done: bool,
+}
+
+impl Output<'_> {
+    fn push(&mut self, rows: &Rows, row: usize) -> Result<(), SourceError> {
+        if self.done {
+            return Ok(());
+        }
+        self.buffer.push(rows.times()[row], rows.line(row), rows.metadata(row));
+        if self.buffer.all_lines().len() >= RUN_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), SourceError> {
+        if !self.done && !self.buffer.is_empty() {
+            self.done = (self.visit)(self.buffer)?.is_break();
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! A page: entries of one stream, encoded column by column. `docs/formats/log-block.md` draws it.
+
+use ephemeris_model::LogColumns;
+
+use super::rows::{Column, Rows};
+use crate::encoding::{Damage, Input, put_bytes, put_varint};
+use crate::envelope::{Zip, put_packed, read_packed};
+use crate::error::Result;
+use crate::metrics::codec::integers;
+
+/// Version of the page's encoding.
+const VERSION: u8 = 1;
+/// A page is full at this many bytes of lines and metadata.
+pub const PAGE_BYTES: usize = 128 << 10;
+/// A page is full at this many rows; in tests at few, so that streams have many pages.
+pub const PAGE_ROWS: usize = if cfg!(test) { 7 } else { 16 << 10 };
+/// Most rows a page is read with.
+const ROWS_MAX: usize = 1 << 20;
+/// Most columns a page is read with.
+const COLUMNS_MAX: usize = 1 << 16;
+
+/// Forms of a column of metadata.
+mod form {
+    /// All rows have the one value.
+    pub(super) const CONSTANT: u8 = 0;
+    /// A byte for each row, into up to 255 values; 0 is none.
+    pub(super) const DICTIONARY: u8 = 1;
+    /// All rows have lowercase hex digits of one even length, two to a byte.
+    pub(super) const HEX: u8 = 2;
+    /// Lengths, and all values one after the other.
+    pub(super) const TEXT: u8 = 3;
+}
+
+/// An encoded page, and what is known of it without decoding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Time of its first entry.
+    pub min: i64,
+    /// Time of its last entry, inclusive.
+    pub max: i64,
+    /// Number of entries.
+    pub entries: u32,
+    /// Bytes of their lines.
+    pub line_bytes: u64,
+    /// The encoded columns.
+    pub bytes: Vec<u8>,
+}
+
+impl Page {
+    /// Encodes rows, which are brought into order; `None` if there are none.
+    ///
+    /// # Errors
+    /// If a column is over the limit of a value.
+    pub fn encode(rows: &mut Rows) -> Result<Option<Self>> {
+        rows.sort();
+        let (Some(&min), Some(&max)) = (rows.times().first(), rows.times().last()) else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::with_capacity(rows.content_bytes() / 4 + 64);
+        bytes.push(VERSION);
+        put_varint(&mut bytes, rows.len() as u64);
+        put_part(&mut bytes, |out| {
+            integers::encode(rows.times(), out);
+            Ok(())
+        })?;
+        put_part(&mut bytes, |out| {
+            integers::encode(&lengths(rows.ends()), out);
+            Ok(())
+        })?;
+        put_part(&mut bytes, |out| put_packed(rows.text(), Zip::IfSmaller, out))?;
+        put_varint(&mut bytes, rows.columns().len() as u64);
+        for column in rows.columns() {
+            put_bytes(&mut bytes, column.name().as_bytes());
+            put_part(&mut bytes, |out| put_column(column, rows.len(), out))?;
+        }
+        bytes.shrink_to_fit();
+        let entries = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let line_bytes = rows.text().len() as u64;
+        Ok(Some(Self { min, max, entries, line_bytes, bytes }))
+    }
+}
+
+/// Decodes the columns that are asked for. Without the lines, each has its length and zeros.
+///
+/// # Errors
+/// If the bytes are no page.
+pub fn decode(bytes: &[u8], wanted: LogColumns) -> Result<Rows, Damage> {
+    let mut input = Input::new(bytes);
+    if input.u8()? != VERSION {
+        return Err(Damage("the version of the page is not known"));
+    }
+    let rows = count_up_to(&mut input, ROWS_MAX)?;
+    let times = read_integers(input.bytes()?, rows)?;
+    let lengths = read_integers(input.bytes()?, rows)?;
+    let ends = ends(&lengths)?;
+    let text_len = ends.last().map_or(0, |&end| end as usize);
+    let packed = input.bytes()?;
+    let text = if wanted.lines {
+        read_packed(Input::new(packed))?.into_owned()
+    } else {
+        vec![0; text_len]
+    };
+    let mut columns = Vec::new();
+    if wanted.metadata {
+        let count = count_up_to(&mut input, COLUMNS_MAX)?;
+        for _ in 0..count {
+            let name = input.text()?;
+            columns.push(read_column(name, input.bytes()?, rows)?);
+        }
+        input.end()?;
+    }
+    Rows::from_parts(times, text, ends, columns).ok_or(Damage("its columns do not fit"))
+}
+
+fn put_part(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+    let mut part = Vec::new();
+    write(&mut part)?;
+    put_bytes(out, &part);
+    Ok(())
+}
+
+fn lengths(ends: &[u32]) -> Vec<i64> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    ends.iter().zip(starts).map(|(&end, start)| i64::from(end - start)).collect()
+}
+
+fn ends(lengths: &[i64]) -> Result<Vec<u32>, Damage> {
+    const BAD: Damage = Damage("the length of a text is out of range");
+    let mut end = 0_u32;
+    let add = |&length: &i64| {
+        let length = u32::try_from(length).map_err(|_| BAD)?;
+        end = end.checked_add(length).ok_or(BAD)?;
+        Ok(end)
+    };
+    lengths.iter().map(add).collect()
+}
+
+fn count_up_to(input: &mut Input<'_>, max: usize) -> Result<usize, Damage> {
+    let count = input.varint()?;
+    usize::try_from(count).ok().filter(|&n| n <= max).ok_or(Damage("a count is out of range"))
+}
+
+fn read_integers(bytes: &[u8], len: usize) -> Result<Vec<i64>, Damage> {
+    let mut input = Input::new(bytes);
+    let mut values = Vec::with_capacity(len);
+    integers::decode(&mut input, len, 0..len, &mut values)?;
+    input.end()?;
+    Ok(values)
+}
+
+fn put_column(column: &Column, rows: usize, out: &mut Vec<u8>) -> Result<()> {
+    let values = || (0..rows).map(|row| column.value(row));
+    let first = column.value(0);
+    if !first.is_empty() && values().all(|value| value == first) {
+        out.push(form::CONSTANT);
+        out.extend_from_slice(first.as_bytes());
+        return Ok(());
+    }
+    if let Some((dictionary, places)) = dictionary(values()) {
+        out.push(form::DICTIONARY);
+        put_varint(out, dictionary.len() as u64);
+        dictionary.iter().for_each(|value| put_bytes(out, value.as_bytes()));
+        return put_packed(&places, Zip::IfSmaller, out);
+    }
+    if is_hex(first) && values().all(|value| value.len() == first.len() && is_hex(value)) {
+        out.push(form::HEX);
+        put_varint(out, first.len() as u64 / 2);
+        for value in values() {
+            out.extend(
+                value.as_bytes().chunks_exact(2).map(|two| nibble(two[0]) << 4 | nibble(two[1])),
+            );
+        }
+        return Ok(());
+    }
+    out.push(form::TEXT);
+    let lengths: Vec<i64> = values().map(|value| value.len() as i64).collect();
+    put_part(out, |out| {
+        integers::encode(&lengths, out);
+        Ok(())
+    })?;
+    let text: String = values().collect();
+    put_packed(text.as_bytes(), Zip::IfSmaller, out)
+}
+
+/// The distinct values, and the place of each row's value in them, 0 for none; `None` if there are
+/// too many.
+fn dictionary<'a>(values: impl Iterator<Item = &'a str>) -> Option<(Vec<&'a str>, Vec<u8>)> {
+    let mut found: Vec<&str> = Vec::new();
+    let mut numbers = hashbrown::HashMap::<&str, u8, rustc_hash::FxBuildHasher>::default();
+    let mut places = Vec::new();
+    for value in values {
+        if value.is_empty() {
+            places.push(0);
+            continue;
+        }
+        let number = match numbers.get(value) {
+            Some(&number) => number,
+            None => {
+                found.push(value);
+                let number = u8::try_from(found.len()).ok()?;
+                numbers.insert(value, number);
+                number
+            }
+        };
+        places.push(number);
+    }
+    // A dictionary of values that hardly repeat is a text with more work.
+    (found.len() * 2 <= places.len() || found.len() <= 8).then_some((found, places))
+}
+
+fn is_hex(value: &str) -> bool {
+    let digits = value.as_bytes();
+    digits.len() >= 8
+        && digits.len().is_multiple_of(2)
+        && digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+const fn nibble(digit: u8) -> u8 {
+    if digit <= b'9' { digit - b'0' } else { digit - b'a' + 10 }
+}
+
+fn read_column(name: &str, bytes: &[u8], rows: usize) -> Result<Column, Damage> {
+    let mut input = Input::new(bytes);
+    match input.u8()? {
+        form::CONSTANT => {
+            let value = utf8(input.rest())?;
+            let mut column = Column::new(name);
+            (0..rows).for_each(|row| column.push(row, value));
+            Ok(column)
+        }
+        form::DICTIONARY => {
+            let count = count_up_to(&mut input, 255)?;
+            let mut values = vec![""];
+            for _ in 0..count {
+                values.push(input.text()?);
+            }
+            let places = read_packed(input)?;
+            if places.len() != rows {
+                return Err(Damage("a dictionary column has another number of rows"));
+            }
+            let mut column = Column::new(name);
+            for (row, &place) in places.iter().enumerate() {
+                let value = values.get(usize::from(place));
+                column.push(row, value.ok_or(Damage("a value is not in the dictionary"))?);
+            }
+            Ok(column)
+        }
+        form::HEX => read_hex(name, input, rows),
+        form::TEXT => {
+            let ends = ends(&read_integers(input.bytes()?, rows)?)?;
+            let text = utf8(&read_packed(input)?)?.to_owned();
+            let whole = ends.last().map_or(0, |&end| end as usize) == text.len();
+            let column = Column::from_parts(name, text, ends).filter(|_| whole);
+            column.ok_or(Damage("values of a column do not fit their text"))
+        }
+        _ => Err(Damage("the form of a column is not known")),
+    }
+}
+
+fn read_hex(name: &str, mut input: Input<'_>, rows: usize) -> Result<Column, Damage> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let width = count_up_to(&mut input, 1 << 20)?;
+    let bytes = input.rest();
+    if width.checked_mul(rows) != Some(bytes.len()) {
+        return Err(Damage("a column of hex digits has another length"));
+    }
+    let digits = |&byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    let text: Vec<u8> = bytes.iter().flat_map(digits).collect();
+    let text = String::from_utf8(text).map_err(|_| Damage("hex digits are no text"))?;
+    let ends = ends(&vec![2 * width as i64; rows])?;
+    Column::from_parts(name, text, ends).ok_or(Damage("hex digits do not fit"))
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Damage> {
+    std::str::from_utf8(bytes).map_err(|_| Damage("a text is not UTF-8"))
+}

@@ -1,0 +1,143 @@
+//! Seals the log entries of a generation: its pages go to log blocks, one for each day they touch.
+//! A page inside one day is taken as it is.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ephemeris_model::logs::NANOS_PER_MILLI;
+use ephemeris_model::{LogColumns, TimeRange, TimestampMs};
+use roaring::RoaringBitmap;
+
+use super::seal::in_series_order;
+use crate::catalog::BlockRow;
+use crate::error::{AtPlace, Result};
+use crate::logs::block::LogBlockWriter;
+use crate::logs::head::LogHead;
+use crate::logs::millis;
+use crate::logs::page::{self, Page};
+use crate::logs::rows::Rows;
+use crate::series::TenantId;
+use crate::store::Inner;
+
+/// Blocks written at once; entries of more days take more passes over the head.
+const WRITERS_MAX: usize = 8;
+const ALL: LogColumns = LogColumns { lines: true, metadata: true };
+
+impl Inner {
+    /// Writes the entries of a generation to log blocks; answers their rows.
+    pub(super) fn write_log_blocks(&self, head: &LogHead) -> Result<Vec<BlockRow>> {
+        let oldest = self.oldest();
+        let days: Vec<i64> = days(head)?.into_iter().collect();
+        let mut rows = Vec::new();
+        for days in days.chunks(WRITERS_MAX) {
+            let mut run = Run { store: self, head, days, oldest, open: BTreeMap::new() };
+            for tenant in head.identity().tenants() {
+                run.tenant(tenant)?;
+            }
+            for writer in run.open.into_values() {
+                rows.push(writer.finish()?);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// The days there are entries of. They are looked for only where the times span many.
+fn days(head: &LogHead) -> Result<BTreeSet<i64>> {
+    let Some((min, max)) = head.times() else { return Ok(BTreeSet::new()) };
+    let (first, last) = (millis(min).day(), millis(max).day());
+    if last - first < WRITERS_MAX as i64 {
+        return Ok((first..=last).collect());
+    }
+    let mut days = BTreeSet::new();
+    for id in 0..head.identity().series_count() {
+        let (pages, open) = head.pages(id);
+        let mut see = |times: &[i64]| days.extend(times.iter().map(|&t| millis(t).day()));
+        see(open.times());
+        for page in pages {
+            if millis(page.min).day() == millis(page.max).day() {
+                see(&[page.min]);
+            } else {
+                let none = LogColumns { lines: false, metadata: false };
+                see(decode(&page, none)?.times());
+            }
+        }
+    }
+    Ok(days)
+}
+
+fn decode(page: &Page, wanted: LogColumns) -> Result<Rows> {
+    page::decode(&page.bytes, wanted).at(|| "a page of the head".to_owned())
+}
+
+/// One pass of a generation into the blocks of some days.
+struct Run<'a> {
+    store: &'a Inner,
+    head: &'a LogHead,
+    days: &'a [i64],
+    oldest: TimestampMs,
+    open: BTreeMap<i64, LogBlockWriter>,
+}
+
+impl Run<'_> {
+    fn tenant(&mut self, tenant: TenantId) -> Result<()> {
+        let identity = self.head.identity();
+        let sorted = identity.with_tenant(tenant, |view| {
+            let all: RoaringBitmap = view.select(&[]);
+            in_series_order(view, &all)
+        });
+        for id in sorted.unwrap_or_default() {
+            let labels = identity.with_tenant(tenant, |view| view.labels(id));
+            let Some(labels) = labels else { continue };
+            let pairs: Vec<(&str, &str)> = labels.iter().collect();
+            self.stream(tenant, id, &pairs)?;
+        }
+        Ok(())
+    }
+
+    fn stream(&mut self, tenant: TenantId, id: u32, labels: &[(&str, &str)]) -> Result<()> {
+        let (pages, mut open) = self.head.pages(id);
+        let last = Page::encode(&mut open)?.map(Arc::new);
+        let pages: Vec<Arc<Page>> = pages.into_iter().chain(last).collect();
+        for &day in self.days {
+            let range = TimeRange::of_day(day);
+            let kept = TimeRange::new(range.start.max(self.oldest), range.end);
+            let parts = parts(&pages, kept)?;
+            if parts.is_empty() {
+                continue;
+            }
+            let writer = match self.open.entry(day) {
+                Entry::Occupied(open) => open.into_mut(),
+                Entry::Vacant(none) => {
+                    let id = self.store.catalog.next_block_id();
+                    let sink = self.store.rocks.block_sink(id)?;
+                    none.insert(LogBlockWriter::new(sink, range, 0))
+                }
+            };
+            writer.push(tenant, labels, parts.iter().map(|page| &**page))?;
+        }
+        Ok(())
+    }
+}
+
+/// The entries inside `range`: pages that lie in it as they are, the others cut.
+fn parts(pages: &[Arc<Page>], range: TimeRange) -> Result<Vec<Arc<Page>>> {
+    let mut parts = Vec::new();
+    for page in pages {
+        let (min, max) = (millis(page.min), millis(page.max));
+        if max < range.start || min >= range.end {
+            continue;
+        }
+        if range.contains(min) && range.contains(max) {
+            parts.push(Arc::clone(page));
+            continue;
+        }
+        let rows = decode(page, ALL)?;
+        let ns = |time: TimestampMs| time.0.saturating_mul(NANOS_PER_MILLI);
+        let from = rows.times().partition_point(|&t| t < ns(range.start));
+        let to = rows.times().partition_point(|&t| t < ns(range.end));
+        parts.extend(Page::encode(&mut rows.pick(from..to))?.map(Arc::new));
+    }
+    Ok(parts)
+}

@@ -1,0 +1,288 @@
+//! Reading log entries: one tenant's streams of one version, over head and blocks.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use ephemeris_model::logs::NANOS_PER_MILLI;
+use ephemeris_model::{
+    EntryBuffer, EntryCount, Labels, LogColumns, LogSelect, LogSource, Matcher, NanoRange,
+    SourceError, StreamSet, TimeRange, TimestampMs,
+};
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use rustc_hash::FxBuildHasher;
+
+use super::part::VisitLabels;
+use super::{Reader, source_error};
+use crate::catalog::Catalog;
+use crate::error::{Error, ErrorKind, Result};
+use crate::logs::merge::{self, Piece, PieceSource, Wanted};
+use crate::logs::millis;
+use crate::logs::page;
+use crate::logs::rows::Rows;
+use crate::metrics::block::Block;
+use crate::metrics::head::generation::Generation;
+use crate::series::TenantId;
+
+/// Warnings of one selection at most.
+const WARNINGS_MAX: usize = 20;
+
+/// A part of a version. Ids of streams mean something only inside of it.
+enum LogPart {
+    Head(Arc<Generation>),
+    Block(Arc<Block>),
+}
+
+/// Selected streams over all parts.
+struct Selection {
+    catalog: Arc<Catalog>,
+    select: LogSelect,
+    labels: Vec<Labels>,
+    /// For each stream, the parts that have it, in order of arrival, with its id there.
+    places: Vec<Vec<(usize, u32)>>,
+    parts: Vec<LogPart>,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Reader {
+    /// The parts that may have an entry inside `range`, oldest first.
+    fn log_parts(&self, range: NanoRange) -> Vec<LogPart> {
+        if range.start >= range.end {
+            return Vec::new();
+        }
+        let (start, last) = (millis(range.start), millis(range.end - 1));
+        let mut blocks: Vec<&Arc<Block>> = self.version.log_blocks.iter().collect();
+        blocks.retain(|block| block.row().min_time <= last && start <= block.row().max_time);
+        blocks.sort_by_key(|block| block.row().id);
+        let generations = self.version.generations().filter(|generation| {
+            let times = generation.logs().times();
+            times.is_some_and(|(min, max)| min < range.end && range.start <= max)
+        });
+        let blocks = blocks.into_iter().map(|block| LogPart::Block(Arc::clone(block)));
+        blocks.chain(generations.map(|g| LogPart::Head(Arc::clone(g)))).collect()
+    }
+
+    /// The range without what is past the retention.
+    fn kept_logs(&self, range: NanoRange) -> NanoRange {
+        let oldest = self.oldest.0.saturating_mul(NANOS_PER_MILLI);
+        NanoRange { start: range.start.max(oldest), end: range.end }
+    }
+}
+
+impl LogPart {
+    fn select(
+        &self,
+        tenant: TenantId,
+        matchers: &[Matcher],
+        range: NanoRange,
+    ) -> Result<RoaringBitmap> {
+        match self {
+            Self::Block(block) => block.select(tenant, matchers),
+            Self::Head(generation) => {
+                let logs = generation.logs();
+                let ids = logs.identity().with_tenant(tenant, |view| view.select(matchers));
+                Ok(logs.filled(&ids.unwrap_or_default(), range))
+            }
+        }
+    }
+
+    fn labels(&self, tenant: TenantId, ids: &RoaringBitmap, visit: VisitLabels<'_>) -> Result<()> {
+        match self {
+            Self::Block(block) => block.series_labels(ids, visit),
+            Self::Head(generation) => {
+                generation.logs().identity().with_tenant(tenant, |view| {
+                    let mut pairs = Vec::with_capacity(16);
+                    for id in ids {
+                        pairs.clear();
+                        pairs.extend(view.pairs(id));
+                        visit(id, &pairs);
+                    }
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn pieces(&self, id: u32, range: NanoRange) -> Result<Vec<Piece>> {
+        match self {
+            Self::Block(block) => block.log_pieces(id, range),
+            Self::Head(generation) => Ok(generation.logs().pieces(id, range)),
+        }
+    }
+}
+
+impl LogSource for Reader {
+    fn select_streams(&self, select: &LogSelect) -> Result<Arc<dyn StreamSet + '_>, SourceError> {
+        let range = self.kept_logs(select.range);
+        let select = LogSelect { range, ..select.clone() };
+        let mut selection = Selection {
+            catalog: Arc::clone(&self.catalog),
+            select,
+            labels: Vec::new(),
+            places: Vec::new(),
+            parts: self.log_parts(range),
+            warnings: Mutex::default(),
+        };
+        let inclusive_end = TimestampMs(millis(range.end).0.saturating_add(1));
+        let touched = TimeRange::new(millis(range.start), inclusive_end);
+        self.catalog.missing(touched).into_iter().for_each(|text| selection.warn(text));
+        if let Some(tenant) = self.tenant {
+            selection.list(tenant).map_err(source_error)?;
+        }
+        Ok(Arc::new(selection))
+    }
+
+    fn streams(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: NanoRange,
+    ) -> Result<Vec<Labels>, SourceError> {
+        let range = self.kept_logs(range);
+        let all = [Vec::new()];
+        let selectors = if selectors.is_empty() { &all } else { selectors };
+        let mut found = BTreeSet::new();
+        let Some(tenant) = self.tenant else { return Ok(Vec::new()) };
+        for part in self.log_parts(range) {
+            for matchers in selectors {
+                let listed = part.select(tenant, matchers, range).and_then(|ids| {
+                    part.labels(tenant, &ids, &mut |_, pairs| {
+                        found.insert(Labels::from_sorted(pairs.iter().copied()));
+                    })
+                });
+                match listed {
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        tracing::warn!(%error, "part of the index of logs could not be read");
+                    }
+                    done => done.map_err(source_error)?,
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+}
+
+impl Selection {
+    fn warn(&self, text: String) {
+        let mut warnings = self.warnings.lock();
+        if warnings.len() < WARNINGS_MAX && !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// Finds the streams of all parts, joined by label set.
+    fn list(&mut self, tenant: TenantId) -> Result<()> {
+        let Self { select, labels, places, parts, .. } = self;
+        let mut known: HashMap<Labels, usize, FxBuildHasher> = HashMap::default();
+        let mut damages = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            let listed = part.select(tenant, &select.matchers, select.range).and_then(|ids| {
+                part.labels(tenant, &ids, &mut |id, pairs| {
+                    let set = Labels::from_sorted(pairs.iter().copied());
+                    let place = *known.entry(set).or_insert_with_key(|set| {
+                        labels.push(set.clone());
+                        places.push(Vec::new());
+                        labels.len() - 1
+                    });
+                    places[place].push((at, id));
+                })
+            });
+            match listed {
+                Err(error) if error.kind() == ErrorKind::Corrupt => damages.push((at, error)),
+                done => done?,
+            }
+        }
+        for (at, error) in damages {
+            self.note(Some(&self.parts[at]), &error);
+        }
+        Ok(())
+    }
+
+    /// Tells of damage, and remembers it so that the block is left as it is.
+    fn note(&self, part: Option<&LogPart>, error: &Error) {
+        if let Some(LogPart::Block(block)) = part {
+            note_block(&self.catalog, block, error);
+        }
+        self.warn(error.to_string());
+    }
+
+    fn pieces(&self, index: usize, range: NanoRange) -> Result<Vec<Piece>, SourceError> {
+        let mut pieces = Vec::new();
+        for &(at, id) in &self.places[index] {
+            match self.parts[at].pieces(id, range) {
+                Ok(found) => pieces.extend(found),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    self.note(self.parts.get(at), &error);
+                }
+                Err(error) => return Err(source_error(error)),
+            }
+        }
+        Ok(pieces)
+    }
+
+    fn load(&self, piece: &Piece, columns: LogColumns) -> Result<Option<Arc<Rows>>, SourceError> {
+        let decoded = match &piece.source {
+            PieceSource::Rows(rows) => return Ok(Some(Arc::clone(rows))),
+            PieceSource::Page(page) => page::decode(&page.bytes, columns)
+                .map_err(|damage| Error::Internal(format!("a page of the head: {}", damage.0))),
+            PieceSource::Stored(block, place) => block.log_page(place, columns),
+        };
+        match (decoded, &piece.source) {
+            (Ok(rows), _) => Ok(Some(Arc::new(rows))),
+            (Err(error), PieceSource::Stored(block, _)) if error.kind() == ErrorKind::Corrupt => {
+                note_block(&self.catalog, block, &error);
+                self.warn(error.to_string());
+                Ok(None)
+            }
+            (Err(error), _) => Err(source_error(error)),
+        }
+    }
+
+    fn clamp(&self, range: NanoRange) -> NanoRange {
+        let own = self.select.range;
+        NanoRange { start: range.start.max(own.start), end: range.end.min(own.end) }
+    }
+}
+
+fn note_block(catalog: &Catalog, block: &Block, error: &Error) {
+    let id = block.row().id;
+    if let Err(failed) = catalog.note_damage(id, &error.to_string()) {
+        tracing::warn!(block = id.0, error = %failed, "damage could not be noted");
+    }
+}
+
+impl StreamSet for Selection {
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        self.labels[index].clone()
+    }
+
+    fn read(
+        &self,
+        index: usize,
+        range: NanoRange,
+        buffer: &mut EntryBuffer,
+        visit: &mut dyn FnMut(&EntryBuffer) -> Result<ControlFlow<()>, SourceError>,
+    ) -> Result<(), SourceError> {
+        let range = self.clamp(range);
+        let pieces = self.pieces(index, range)?;
+        let (direction, columns) = (self.select.direction, self.select.columns);
+        let wanted = Wanted { range, direction, columns };
+        let load = |piece: &Piece, columns: LogColumns| self.load(piece, columns);
+        merge::read(&pieces, &wanted, &load, buffer, visit)
+    }
+
+    fn count(&self, index: usize, range: NanoRange) -> Result<EntryCount, SourceError> {
+        let range = self.clamp(range);
+        let load = |piece: &Piece, columns: LogColumns| self.load(piece, columns);
+        merge::count(self.pieces(index, range)?, range, &load)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().clone()
+    }
+}
