@@ -67,7 +67,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate));
 
     Router::new()
-        .nest("/loki/api/v1", loki_writes)
+        .nest("/loki/api/v1", loki_reads(app).merge(loki_writes))
+        .route("/ready", get(health::ready))
         .nest("/api/v1", api.merge(reads).merge(writes))
         .route(
             "/federate",
@@ -83,4 +84,29 @@ pub fn router(app: &Arc<App>) -> Router {
         .layer(from_fn_with_state(Arc::clone(app), observe::observe))
         .layer(from_fn(observe::harden))
         .with_state(Arc::clone(app))
+}
+
+/// Loki's API but for its writes.
+fn loki_reads(app: &Arc<App>) -> Router<Arc<App>> {
+    use loki::{detected, index, info, labels, patterns, query};
+    Router::new()
+        .route("/query", get(query::instant).post(query::instant))
+        .route("/query_range", get(query::range).post(query::range))
+        .route("/labels", get(labels::names).post(labels::names))
+        .route("/label", get(labels::names).post(labels::names))
+        .route("/label/{name}/values", get(labels::values).post(labels::values))
+        .route("/series", get(labels::series).post(labels::series))
+        .route("/index/stats", get(index::stats).post(index::stats))
+        .route("/index/volume", get(index::volume).post(index::volume))
+        .route("/index/volume_range", get(index::volume_range).post(index::volume_range))
+        .route("/detected_labels", get(detected::labels).post(detected::labels))
+        .route("/detected_fields", get(detected::fields).post(detected::fields))
+        .route("/detected_field/{name}/values", get(detected::values).post(detected::values))
+        .route("/patterns", get(patterns::patterns).post(patterns::patterns))
+        .route("/format_query", get(info::format).post(info::format))
+        .route("/delete", get(info::deletions).post(info::delete).put(info::delete))
+        .route_layer(from_fn_with_state(Arc::clone(app), ready::gate))
+        .route("/drilldown-limits", get(info::drilldown_limits))
+        .route("/status/buildinfo", get(info::build_info))
+        .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest))
 }

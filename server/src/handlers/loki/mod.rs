@@ -1,3 +1,29 @@
 //! Loki's HTTP API, under `/loki/api/v1`. Its errors are plain text.
+//!
+//! | file | answers |
+//! |---|---|
+//! | `push` | `push` |
+//! | `query` | `query`, `query_range` |
+//! | `labels` | `labels`, `label/{name}/values`, `series` |
+//! | `index` | `index/stats`, `index/volume`, `index/volume_range` |
+//! | `detected` | `detected_labels`, `detected_fields`, `detected_field/{name}/values` |
+//! | `patterns` | `patterns` |
+//! | `info` | `format_query`, `drilldown-limits`, `status/buildinfo`, `delete` |
+//! | `request`, `params` | what all of them read: tenants, parameters, times |
+//! | `tenants` | the streams of several tenants as those of one |
+//! | `answer` | streams, vectors and matrices as JSON |
+//! | `error` | what went wrong, as text |
 
+pub mod detected;
+pub mod index;
+pub mod info;
+pub mod labels;
+pub mod patterns;
 pub mod push;
+pub mod query;
+
+mod answer;
+mod error;
+mod params;
+mod request;
+mod tenants;

@@ -1,0 +1,130 @@
+//! Streams of a selection and their entries.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use ephemeris_model::logs::{EntryBuffer, LogSelect, NanoRange, StreamSet};
+use ephemeris_model::{LogSource, SourceError};
+
+use crate::budget::Budget;
+use crate::logs::error::LogQueryError;
+use crate::logs::result::{LogStats, MetricAnswer, MetricValue};
+
+/// What one query has: its data, its budget, and what it counted.
+pub(super) struct Context<'a> {
+    source: &'a dyn LogSource,
+    pub(super) budget: &'a Budget,
+    streams: AtomicU64,
+    lines: AtomicU64,
+    bytes: AtomicU64,
+    kept: AtomicU64,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(source: &'a dyn LogSource, budget: &'a Budget) -> Self {
+        Self {
+            source,
+            budget,
+            streams: AtomicU64::new(0),
+            lines: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            warnings: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(super) fn select(
+        &self,
+        select: &LogSelect,
+    ) -> Result<Arc<dyn StreamSet + 'a>, LogQueryError> {
+        let set = self.source.select_streams(select)?;
+        self.streams.fetch_add(set.len() as u64, Ordering::Relaxed);
+        self.budget.touch_series(set.len() as u64)?;
+        Ok(set)
+    }
+
+    /// Reads the entries of a stream, run by run.
+    pub(super) fn read(
+        &self,
+        set: &dyn StreamSet,
+        index: usize,
+        range: NanoRange,
+        buffer: &mut EntryBuffer,
+        visit: &mut dyn FnMut(&EntryBuffer) -> Result<ControlFlow<()>, LogQueryError>,
+    ) -> Result<(), LogQueryError> {
+        let mut failed = None;
+        let read = set.read(index, range, buffer, &mut |run| {
+            self.lines.fetch_add(run.len() as u64, Ordering::Relaxed);
+            self.bytes.fetch_add(run.all_lines().len() as u64, Ordering::Relaxed);
+            self.budget.count_read(run.len() as u64);
+            let visited =
+                self.budget.check().map_err(LogQueryError::from).and_then(|()| visit(run));
+            Ok::<_, SourceError>(visited.unwrap_or_else(|error| {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }))
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(read?),
+        }
+    }
+
+    /// Counts lines that passed all stages.
+    pub(super) fn count_kept(&self, lines: u64) {
+        self.kept.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// Keeps what a set has to say, once it was read.
+    pub(super) fn warn(&self, set: &dyn StreamSet) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in set.warnings() {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+    }
+
+    pub(super) fn answer(self, value: MetricValue, started: Instant) -> MetricAnswer {
+        let (warnings, stats) = self.finish(started);
+        MetricAnswer { value, warnings, stats }
+    }
+
+    /// What was counted.
+    pub(super) fn finish(self, started: Instant) -> (Vec<String>, LogStats) {
+        let stats = LogStats {
+            streams: self.streams.into_inner(),
+            lines: self.lines.into_inner(),
+            bytes: self.bytes.into_inner(),
+            lines_kept: self.kept.into_inner(),
+            total: started.elapsed(),
+        };
+        (self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner), stats)
+    }
+}
+
+/// Runs `work` over parts of `count` streams on all cores; gives what each part made, in order.
+pub(super) fn on_all_cores<T: Send>(
+    count: usize,
+    work: impl Fn(Range<usize>) -> Result<T, LogQueryError> + Sync,
+) -> Result<Vec<T>, LogQueryError> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let parts = cores.min(count).max(1);
+    if parts == 1 {
+        return Ok(vec![work(0..count)?]);
+    }
+    let bounds = |part: usize| count * part / parts..count * (part + 1) / parts;
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..parts).map(|part| scope.spawn(move || work(bounds(part)))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}

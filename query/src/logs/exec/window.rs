@@ -1,0 +1,536 @@
+//! Range aggregations: one pass over the entries of each stream.
+//!
+//! What is counted (entries, bytes) is added where a window starts to see an entry and taken away
+//! where it no longer does, in whole numbers, so that the length of a window costs nothing. For
+//! everything else values are kept and each window is a slice of them.
+
+use std::ops::{ControlFlow, Range};
+
+use ephemeris_model::logs::{Direction, EntryBuffer, LogColumns, LogSelect, NanoRange, StreamSet};
+use ephemeris_model::{MatchOp, Matcher};
+use rustc_hash::FxHashMap;
+
+use super::grid::{Grid, Windows};
+use super::over_time::{self, Window};
+use super::read::{Context, on_all_cores};
+use super::{Series, nothing};
+use crate::budget::Load;
+use crate::logs::ast::{
+    Conversion, Grouping, GroupingKind, RangeAggregation, RangeOp, Stage, Unwrap,
+    VectorAggregation, VectorOp,
+};
+use crate::logs::error::LogQueryError;
+use crate::logs::labels::LabelSet;
+use crate::logs::pipeline::{ERROR, ERROR_DETAILS, EntryState, Hints, Pipeline};
+use crate::logs::units::{parse_bytes, parse_float, parse_go_duration};
+
+/// The error of an entry whose label is no number.
+const EXTRACTION_ERROR: &str = "SampleExtractionErr";
+
+/// Whether entries can be put into the groups of an outer sum right away.
+pub(super) fn takes_grouping(outer: &VectorAggregation, inner: &RangeAggregation) -> bool {
+    let adds_up = matches!(
+        inner.op,
+        RangeOp::Bytes | RangeOp::BytesRate | RangeOp::Sum | RangeOp::Rate | RangeOp::Count
+    );
+    outer.op == VectorOp::Sum && adds_up && inner.grouping.is_none()
+}
+
+/// The grouping that leaves no label.
+pub(super) const fn into_one() -> Grouping {
+    Grouping { kind: GroupingKind::By, names: Vec::new() }
+}
+
+/// Evaluates a range aggregation at each step.
+pub(super) fn evaluate(
+    context: &Context<'_>,
+    aggregation: &RangeAggregation,
+    grouping: Option<&Grouping>,
+    grid: &Grid,
+) -> Result<Vec<Series>, LogQueryError> {
+    let range = &aggregation.range;
+    let windows = Windows::new(grid, range.range_ns, range.offset_ns);
+    let job = Job::new(aggregation, grouping, windows)?;
+    let set = context.select(&job.select(&range.log.matchers))?;
+    let parts = on_all_cores(set.len(), |streams| job.run(context, &*set, streams))?;
+    context.warn(&*set);
+    let mut all = Accumulated::default();
+    for part in parts {
+        all.merge(part);
+    }
+    if let Some(labels) = all.failed() {
+        return Err(pipeline_error(labels));
+    }
+    let series = all.finish(aggregation, &windows);
+    if aggregation.op == RangeOp::Absent {
+        return Ok(vec![absent(&range.log.matchers, &series, &windows)]);
+    }
+    Ok(series)
+}
+
+/// What Loki says of an entry that failed.
+fn pipeline_error(labels: &LabelSet) -> LogQueryError {
+    let error = labels.get(ERROR).unwrap_or_default();
+    LogQueryError::execution(format!(
+        "pipeline error: '{error}' for series: '{labels}'.\n\
+         Use a label filter to intentionally skip this error. (e.g | __error__!=\"{error}\").\n\
+         To skip all potential errors you can match empty errors.(e.g __error__=\"\")\n\
+         The label filter can also be specified after unwrap. \
+         (e.g | unwrap latency | __error__=\"\" )\n"
+    ))
+}
+
+/// One where no series has a value, with the labels the selector asks for.
+fn absent(matchers: &[Matcher], series: &[Series], windows: &Windows) -> Series {
+    let name_once =
+        |matcher: &Matcher| matchers.iter().filter(|m| m.name == matcher.name).count() == 1;
+    let wanted = |matcher: &&Matcher| matcher.op == MatchOp::Equal && name_once(matcher);
+    let pairs = matchers.iter().filter(wanted).map(|m| (m.name.as_str(), m.value.as_str()));
+    let is_there = |k: usize| series.iter().any(|one| !ephemeris_model::is_stale(one.values[k]));
+    let values = (0..windows.count()).map(|k| if is_there(k) { nothing() } else { 1.0 }).collect();
+    Series { labels: LabelSet::from_pairs(pairs), values }
+}
+
+/// What is done with each entry.
+struct Job<'a> {
+    op: RangeOp,
+    pipeline: Pipeline,
+    unwrap: Option<(&'a Unwrap, Pipeline)>,
+    hints: Hints,
+    key: Key<'a>,
+    windows: Windows,
+}
+
+/// Which labels name a series.
+enum Key<'a> {
+    All,
+    None,
+    By(Vec<&'a str>),
+    Without(Vec<&'a str>),
+}
+
+impl<'a> Job<'a> {
+    fn new(
+        aggregation: &'a RangeAggregation,
+        grouping: Option<&'a Grouping>,
+        windows: Windows,
+    ) -> Result<Self, LogQueryError> {
+        let compile = |stages: &[Stage]| Pipeline::new(stages).map_err(LogQueryError::execution);
+        let pipeline = compile(&aggregation.range.log.stages)?;
+        let unwrap = match &aggregation.range.unwrap {
+            Some(unwrap) => {
+                let filters: Vec<Stage> =
+                    unwrap.filters.iter().cloned().map(Stage::Label).collect();
+                Some((unwrap, compile(&filters)?))
+            }
+            None => None,
+        };
+        let mut key = Key::of(grouping);
+        if let Some((unwrap, _)) = &unwrap {
+            key.leave_out(&unwrap.label);
+        }
+        let hints = match &key {
+            Key::None | Key::By(_) => {
+                let mut names = pipeline.label_names();
+                if let Key::By(wanted) = &key {
+                    names.extend(wanted);
+                }
+                if let Some((unwrap, filters)) = &unwrap {
+                    names.push(&unwrap.label);
+                    names.extend(filters.label_names());
+                }
+                Hints::only(names)
+            }
+            Key::All | Key::Without(_) => Hints::default(),
+        };
+        Ok(Self { op: aggregation.op, pipeline, unwrap, hints, key, windows })
+    }
+
+    fn counts_entries(&self) -> bool {
+        self.unwrap.is_none() && matches!(self.op, RangeOp::Count | RangeOp::Rate | RangeOp::Absent)
+    }
+
+    fn counts_bytes(&self) -> bool {
+        matches!(self.op, RangeOp::Bytes | RangeOp::BytesRate)
+    }
+
+    fn select(&self, matchers: &[Matcher]) -> LogSelect {
+        let columns = LogColumns {
+            lines: self.pipeline.uses_lines(),
+            metadata: !(matches!(self.key, Key::None) && self.pipeline.label_names().is_empty())
+                || self.unwrap.is_some(),
+        };
+        LogSelect {
+            matchers: matchers.to_vec(),
+            range: self.windows.covered(),
+            direction: Direction::Forward,
+            columns,
+            needles: self.pipeline.needles(),
+        }
+    }
+
+    fn run(
+        &self,
+        context: &Context<'_>,
+        set: &dyn StreamSet,
+        streams: Range<usize>,
+    ) -> Result<Accumulated, LogQueryError> {
+        let mut all = Accumulated::default();
+        let mut state = EntryState::default();
+        let mut buffer = EntryBuffer::default();
+        for index in streams {
+            let labels = LabelSet::from(&set.labels(index));
+            if self.is_countable(&labels) {
+                self.count(set, index, &labels, &mut all)?;
+                continue;
+            }
+            state.set_stream(labels);
+            // The series of entries that change no label; found once a stream.
+            let mut plain = None;
+            let range = self.windows.covered();
+            context.read(set, index, range, &mut buffer, &mut |run| {
+                self.visit(context, run, &mut state, &mut plain, &mut all)?;
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(all)
+    }
+
+    /// Whether a stream's entries need not be read one by one: only their number counts, and their
+    /// series does not depend on what came with them.
+    fn is_countable(&self, labels: &LabelSet) -> bool {
+        let by_stream = match &self.key {
+            Key::None => true,
+            Key::By(names) => names.iter().all(|name| labels.get(name).is_some()),
+            Key::All | Key::Without(_) => false,
+        };
+        let counts = self.counts_entries() || self.counts_bytes();
+        by_stream && counts && self.pipeline.is_empty() && self.windows.are_apart()
+    }
+
+    fn count(
+        &self,
+        set: &dyn StreamSet,
+        index: usize,
+        labels: &LabelSet,
+        all: &mut Accumulated,
+    ) -> Result<(), LogQueryError> {
+        let key = match &self.key {
+            Key::By(names) => labels.filter(|name| names.contains(&name)),
+            _ => LabelSet::default(),
+        };
+        let mut id = None;
+        for k in 0..self.windows.count() {
+            let count = set.count(index, self.windows.window(k))?;
+            if count.entries == 0 {
+                continue;
+            }
+            let id = *id.get_or_insert_with(|| all.series_of(&key));
+            let bytes = if self.counts_bytes() { count.bytes } else { count.entries };
+            all.series[id].counts(self.windows.count()).add(
+                k..k + 1,
+                count.entries.cast_signed(),
+                bytes.cast_signed(),
+            );
+        }
+        Ok(())
+    }
+
+    fn visit(
+        &self,
+        context: &Context<'_>,
+        run: &EntryBuffer,
+        state: &mut EntryState,
+        plain: &mut Option<usize>,
+        all: &mut Accumulated,
+    ) -> Result<(), LogQueryError> {
+        let (held, series) = (all.held, all.series.len());
+        let mut kept = 0;
+        for (i, at) in run.timestamps().iter().enumerate() {
+            let steps = self.windows.steps(*at);
+            if steps.is_empty() {
+                continue;
+            }
+            state.reset();
+            for (name, value) in run.metadata(i) {
+                state.add_metadata(name, value);
+            }
+            let Some((value, bytes)) = self.sample(*at, run.line(i), state) else { continue };
+            kept += 1;
+            let id = match *plain {
+                Some(id) if state.is_untouched() => id,
+                _ => {
+                    let id = self.key.find(state, all);
+                    if state.is_untouched() {
+                        *plain = Some(id);
+                    }
+                    id
+                }
+            };
+            if self.counts_entries() || self.counts_bytes() {
+                let amount = if self.counts_bytes() { bytes } else { 1 };
+                all.series[id].counts(self.windows.count()).add(steps, 1, amount);
+            } else {
+                all.series[id].push(*at, value);
+                all.held.samples += 1;
+            }
+        }
+        context.count_kept(kept);
+        let samples = all.held.samples - held.samples;
+        let new_series = (all.series.len() - series) as u64;
+        let bytes = new_series.saturating_mul(self.series_bytes()) + samples * 16;
+        context.budget.hold(Load { samples: samples + new_series, bytes })?;
+        Ok(())
+    }
+
+    /// About what a series takes while it is gathered.
+    fn series_bytes(&self) -> u64 {
+        let steps =
+            if self.counts_entries() || self.counts_bytes() { self.windows.count() } else { 0 };
+        512 + 16 * steps as u64
+    }
+
+    /// The value of an entry and the bytes of its line, if it is not dropped.
+    fn sample(&self, at: i64, line: &[u8], state: &mut EntryState) -> Option<(f64, i64)> {
+        let line = self.pipeline.process(at, line, state, &self.hints)?;
+        let bytes = i64::try_from(line.len()).unwrap_or(i64::MAX);
+        let Some((unwrap, filters)) = &self.unwrap else { return Some((0.0, bytes)) };
+        let text = state.get(&unwrap.label).filter(|text| !text.is_empty())?;
+        let value = match convert(unwrap.conversion, text) {
+            Ok(value) => value,
+            Err(error) => {
+                state.fail(EXTRACTION_ERROR, &error);
+                0.0
+            }
+        };
+        filters.process(at, &line, state, &self.hints)?;
+        Some((value, bytes))
+    }
+}
+
+fn convert(conversion: Conversion, text: &str) -> Result<f64, String> {
+    match conversion {
+        Conversion::Number => parse_float(text),
+        Conversion::Bytes => parse_bytes(text).map(|bytes| bytes as f64),
+        Conversion::Duration | Conversion::DurationSeconds => {
+            parse_go_duration(text).map(over_time::seconds)
+        }
+    }
+}
+
+impl<'a> Key<'a> {
+    fn of(grouping: Option<&'a Grouping>) -> Self {
+        let Some(Grouping { kind, names }) = grouping else { return Self::All };
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        match kind {
+            GroupingKind::By if names.is_empty() => Self::None,
+            GroupingKind::By => Self::By(names),
+            GroupingKind::Without if names.is_empty() => Self::All,
+            GroupingKind::Without => Self::Without(names),
+        }
+    }
+
+    /// The label values come from names no series, unless it is asked for.
+    fn leave_out(&mut self, label: &'a str) {
+        match self {
+            Self::All => *self = Self::Without(vec![label]),
+            Self::Without(names) => names.push(label),
+            Self::None | Self::By(_) => {}
+        }
+    }
+
+    /// The series an entry belongs to.
+    fn find(&self, state: &EntryState, all: &mut Accumulated) -> usize {
+        let mut pairs: Vec<(&str, &str)> = match self {
+            // An error must not get lost in a group.
+            _ if !state.error().is_empty() => state.all().collect(),
+            Self::None => Vec::new(),
+            Self::All => state.all().collect(),
+            Self::By(names) => {
+                names.iter().filter_map(|name| Some((*name, state.get(name)?))).collect()
+            }
+            Self::Without(names) => state.all().filter(|(name, _)| !names.contains(name)).collect(),
+        };
+        if state.error().is_empty() {
+            pairs.retain(|(name, _)| *name != ERROR_DETAILS);
+        }
+        pairs.sort_unstable();
+        all.find(&pairs, state.is_preserved())
+    }
+}
+
+/// Numbers added where windows start to see an entry, and taken away where they end to.
+#[derive(Debug)]
+struct Counts {
+    entries: Vec<i64>,
+    amounts: Vec<i64>,
+}
+
+impl Counts {
+    fn add(&mut self, steps: Range<usize>, entries: i64, amount: i64) {
+        self.entries[steps.start] += entries;
+        self.entries[steps.end] -= entries;
+        self.amounts[steps.start] = self.amounts[steps.start].wrapping_add(amount);
+        self.amounts[steps.end] = self.amounts[steps.end].wrapping_sub(amount);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in
+            [(&mut self.entries, &other.entries), (&mut self.amounts, &other.amounts)]
+        {
+            for (mine, theirs) in mine.iter_mut().zip(theirs) {
+                *mine = mine.wrapping_add(*theirs);
+            }
+        }
+    }
+}
+
+/// What is known of one series.
+#[derive(Debug, Default)]
+struct Gathered {
+    labels: LabelSet,
+    /// Whether the error it holds was asked for.
+    preserved: bool,
+    counts: Option<Counts>,
+    times: Vec<i64>,
+    values: Vec<f64>,
+}
+
+impl Gathered {
+    fn counts(&mut self, steps: usize) -> &mut Counts {
+        self.counts.get_or_insert_with(|| Counts {
+            entries: vec![0; steps + 1],
+            amounts: vec![0; steps + 1],
+        })
+    }
+
+    fn push(&mut self, at: i64, value: f64) {
+        self.times.push(at);
+        self.values.push(value);
+    }
+
+    fn merge(&mut self, other: Self) {
+        match (&mut self.counts, other.counts) {
+            (Some(mine), Some(theirs)) => mine.merge(&theirs),
+            (mine @ None, theirs) => *mine = theirs,
+            (Some(_), None) => {}
+        }
+        self.times.extend(other.times);
+        self.values.extend(other.values);
+    }
+
+    /// Puts samples of several streams in order of time; those of equal time keep theirs.
+    fn sort(&mut self) {
+        if self.times.is_sorted() {
+            return;
+        }
+        let mut order: Vec<usize> = (0..self.times.len()).collect();
+        order.sort_by_key(|i| self.times[*i]);
+        self.values = order.iter().map(|i| self.values[*i]).collect();
+        self.times = order.iter().map(|i| self.times[*i]).collect();
+    }
+
+    fn finish(mut self, aggregation: &RangeAggregation, windows: &Windows) -> Series {
+        let labels = std::mem::take(&mut self.labels);
+        let values = match &self.counts {
+            Some(counts) => from_counts(counts, aggregation, windows),
+            None => {
+                self.sort();
+                self.slide(aggregation, windows)
+            }
+        };
+        Series { labels, values }
+    }
+
+    fn slide(&self, aggregation: &RangeAggregation, windows: &Windows) -> Vec<f64> {
+        let (mut start, mut end) = (0, 0);
+        let values = (0..windows.count()).map(|k| {
+            let NanoRange { start: from, end: to } = windows.window(k);
+            start += self.times[start..].partition_point(|at| *at < from);
+            end = end.max(start);
+            end += self.times[end..].partition_point(|at| *at < to);
+            if start == end {
+                return nothing();
+            }
+            let window =
+                Window { times: &self.times[start..end], values: &self.values[start..end] };
+            let param = aggregation.param.unwrap_or_default();
+            over_time::value(aggregation.op, param, aggregation.range.range_ns, window)
+        });
+        values.collect()
+    }
+}
+
+fn from_counts(counts: &Counts, aggregation: &RangeAggregation, windows: &Windows) -> Vec<f64> {
+    let seconds = over_time::seconds(aggregation.range.range_ns);
+    let (mut entries, mut amount) = (0_i64, 0_i64);
+    let values = (0..windows.count()).map(|k| {
+        entries += counts.entries[k];
+        amount = amount.wrapping_add(counts.amounts[k]);
+        match aggregation.op {
+            _ if entries == 0 => nothing(),
+            RangeOp::Rate | RangeOp::BytesRate => amount as f64 / seconds,
+            _ => amount as f64,
+        }
+    });
+    values.collect()
+}
+
+/// Series found so far.
+#[derive(Debug, Default)]
+struct Accumulated {
+    /// Places of series by their labels as bytes.
+    places: FxHashMap<Vec<u8>, usize>,
+    series: Vec<Gathered>,
+    held: Load,
+    scratch: Vec<u8>,
+}
+
+impl Accumulated {
+    /// The series with these labels, sorted by name.
+    fn find(&mut self, pairs: &[(&str, &str)], preserved: bool) -> usize {
+        self.scratch.clear();
+        for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+            self.scratch.extend_from_slice(text.as_bytes());
+            // No UTF-8 holds this byte.
+            self.scratch.push(0xff);
+        }
+        if let Some(id) = self.places.get(self.scratch.as_slice()) {
+            return *id;
+        }
+        let id = self.series.len();
+        let labels = LabelSet::from_pairs(pairs.iter().copied());
+        self.series.push(Gathered { labels, preserved, ..Gathered::default() });
+        self.places.insert(self.scratch.clone(), id);
+        id
+    }
+
+    fn series_of(&mut self, labels: &LabelSet) -> usize {
+        let pairs: Vec<(&str, &str)> = labels.iter().collect();
+        self.find(&pairs, false)
+    }
+
+    fn merge(&mut self, other: Self) {
+        if self.series.is_empty() {
+            *self = other;
+            return;
+        }
+        for gathered in other.series {
+            let pairs: Vec<(&str, &str)> = gathered.labels.iter().collect();
+            let id = self.find(&pairs, gathered.preserved);
+            self.series[id].merge(gathered);
+        }
+    }
+
+    /// Labels of a series whose entries failed without that being asked for.
+    fn failed(&self) -> Option<&LabelSet> {
+        let fails = |one: &&Gathered| one.labels.get(ERROR).is_some() && !one.preserved;
+        self.series.iter().find(fails).map(|one| &one.labels)
+    }
+
+    fn finish(self, aggregation: &RangeAggregation, windows: &Windows) -> Vec<Series> {
+        self.series.into_iter().map(|one| one.finish(aggregation, windows)).collect()
+    }
+}

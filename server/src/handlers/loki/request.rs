@@ -1,0 +1,134 @@
+//! What every request of Loki's API brings: tenants, parameters, flags; and how it is worked on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{FromRequest, Request};
+use ephemeris_model::Matcher;
+use ephemeris_model::logs::NANOS_PER_MILLI;
+use ephemeris_query::budget::{Budget, BudgetLimits};
+use ephemeris_query::logs::ast::Expr;
+use ephemeris_query::logs::parse::parse;
+use ephemeris_query::logs::result::Categories;
+
+use http::HeaderMap;
+
+use super::error::LokiError;
+use super::tenants::Tenants;
+use crate::api::stream::Prepared;
+use crate::api::tenant::TENANT_HEADER;
+use crate::api::{ApiError, Form, Tenant};
+use crate::app::App;
+use crate::metrics::QueryEnd;
+use crate::workers::CancelOnDrop;
+
+/// Header that asks for labels kept apart by where they come from.
+const FLAGS_HEADER: &str = "x-loki-response-encoding-flags";
+const CATEGORIZE: &str = "categorize-labels";
+/// Tenants of one request, at most.
+const TENANTS_MAX: usize = 100;
+
+/// A request of Loki's API.
+pub struct LokiRequest {
+    /// Whose streams are read; several are separated by `|` in the header.
+    tenants: Vec<Tenant>,
+    /// Its parameters.
+    pub(super) form: Form,
+    /// How labels are told.
+    pub(super) categories: Categories,
+}
+
+impl<S: Sync> FromRequest<S> for LokiRequest {
+    type Rejection = LokiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, LokiError> {
+        let categories = categories(request.headers());
+        let tenants = tenants(request.headers())?;
+        let form = Form::from_request(request, state).await?;
+        Ok(Self { tenants, form, categories })
+    }
+}
+
+fn categories(headers: &HeaderMap) -> Categories {
+    let flags = headers.get(FLAGS_HEADER).and_then(|value| value.to_str().ok());
+    let apart = flags.is_some_and(|flags| flags.split(',').any(|flag| flag.trim() == CATEGORIZE));
+    if apart { Categories::Apart } else { Categories::Merged }
+}
+
+fn tenants(headers: &HeaderMap) -> Result<Vec<Tenant>, LokiError> {
+    match headers.get(TENANT_HEADER).and_then(|value| value.to_str().ok()) {
+        Some(names) if names.contains('|') => several(names),
+        _ => Ok(vec![Tenant::from_headers(headers)?]),
+    }
+}
+
+fn several(names: &str) -> Result<Vec<Tenant>, LokiError> {
+    let mut names: Vec<&str> = names.split('|').filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() > TENANTS_MAX {
+        let count = names.len();
+        return Err(LokiError::bad(format!("{count} tenants; limit is {TENANTS_MAX}")));
+    }
+    names.into_iter().map(|name| Ok(Tenant::parse(name.as_bytes())?)).collect()
+}
+
+impl LokiRequest {
+    /// The selector `name` as matchers; none, empty and `{}` select everything.
+    pub(super) fn matchers(&self, name: &str) -> Result<Vec<Matcher>, LokiError> {
+        match self.form.get(name) {
+            None => Ok(Vec::new()),
+            Some(text) => matchers_of(text),
+        }
+    }
+
+    /// Runs `job` on a worker of the query pool, on what is stored when it begins.
+    pub(super) async fn run(
+        self,
+        app: &Arc<App>,
+        job: impl FnOnce(&Self, &Tenants, &Budget) -> Result<Prepared, LokiError> + Send + 'static,
+    ) -> Result<Prepared, LokiError> {
+        let store = app.store()?;
+        let client = CancelOnDrop::default();
+        let settings = &app.config.query;
+        let limits = BudgetLimits {
+            samples_max: settings.samples_max,
+            series_max: settings.series_max,
+            bytes_max: app.memory_budget_bytes / 2,
+            timeout: settings.timeout,
+        };
+        let budget = Budget::with_cancel(limits, client.flag());
+        let worker_app = Arc::clone(app);
+        let task = move |_: &mut crate::workers::Scratch| {
+            let began = Instant::now();
+            let reader = |tenant: &Tenant| {
+                let reader = store.reader(tenant.as_str()).map_err(ApiError::from)?;
+                Ok((tenant.as_str().to_owned(), reader))
+            };
+            let readers: Result<Vec<_>, LokiError> = self.tenants.iter().map(reader).collect();
+            let result = readers.and_then(|readers| job(&self, &Tenants(readers), &budget));
+            let end = if result.is_ok() { QueryEnd::Answered } else { QueryEnd::Failed };
+            worker_app.metrics.query_ended(end, began.elapsed(), budget.samples_read());
+            result
+        };
+        let result = app.queries.run(task).await?;
+        drop(client);
+        result
+    }
+}
+
+/// A selector as matchers; `{}` selects everything.
+pub(super) fn matchers_of(text: &str) -> Result<Vec<Matcher>, LokiError> {
+    if text.split_whitespace().collect::<String>() == "{}" {
+        return Ok(Vec::new());
+    }
+    match parse(text)? {
+        Expr::Log(expr) => Ok(expr.matchers),
+        Expr::Metric(_) => Err(LokiError::bad("only label matchers are supported")),
+    }
+}
+
+/// The time now in nanoseconds.
+pub(super) fn now_ns(app: &App) -> i64 {
+    app.clock.now().0.saturating_mul(NANOS_PER_MILLI)
+}
