@@ -4,8 +4,11 @@
 //! |---|---|
 //! | [`body`] | limits on a body, decompression into a worker's buffer |
 //! | [`remote_write`] | Prometheus remote write 1.0 and 2.0 |
+//! | [`otlp`] | OpenTelemetry metrics, translated |
+//! | [`text`] | Prometheus' text format and OpenMetrics |
 //! | [`decoder`] | the same decoders for bodies found in the WAL |
 //! | [`proto`] | messages for encoding, and the reference the decoders are tested against |
+//! | `output` | writes what is translated as a remote-write 2.0 message |
 //! | `wire` | reading protobuf: the only code that looks at bytes |
 //!
 //! Write path: `body::decompress` → `remote_write::v1` or `v2` → `WriteBatch`, which borrows the
@@ -21,10 +24,13 @@
 
 pub mod body;
 pub mod decoder;
+pub mod otlp;
 pub mod proto;
 pub mod remote_write;
+pub mod text;
 
 mod error;
+mod output;
 mod wire;
 
 pub use body::Limits;

@@ -59,5 +59,10 @@ pub fn decode<'a>(
             let message = body::decompress_snappy(body, limits, &mut buffers.message)?;
             v2::decode(body, message, limits, &mut buffers.labels)
         }
+        BodyKind::RemoteWrite2Plain => {
+            body::check_size(body, limits)?;
+            let batch = v2::decode(body, body, limits, &mut buffers.labels)?;
+            Ok(WriteBatch { kind, ..batch })
+        }
     }
 }

@@ -19,6 +19,8 @@ pub enum BodyKind {
     RemoteWrite2 = 2,
     /// A remote-write 1.0 message, not compressed: what the server writes itself.
     RemoteWrite1Plain = 3,
+    /// A remote-write 2.0 message, not compressed: what other protocols are translated to.
+    RemoteWrite2Plain = 6,
 }
 
 impl BodyKind {
@@ -29,6 +31,7 @@ impl BodyKind {
             1 => Some(Self::RemoteWrite1),
             2 => Some(Self::RemoteWrite2),
             3 => Some(Self::RemoteWrite1Plain),
+            6 => Some(Self::RemoteWrite2Plain),
             _ => None,
         }
     }
@@ -123,4 +126,17 @@ pub struct WriteOutcome {
     pub exemplars_written: u64,
     /// What was refused.
     pub rejects: Rejects,
+    /// Series that were seen for the first time.
+    pub series_created: u64,
+    /// Which items of the batch were refused: a bit each, lowest first; samples in order, then
+    /// histograms, then exemplars. Items beyond its end were not.
+    pub refused: Vec<u8>,
+}
+
+impl WriteOutcome {
+    /// Whether this item of the batch was refused.
+    #[must_use]
+    pub fn is_refused(&self, item: usize) -> bool {
+        self.refused.get(item / 8).is_some_and(|byte| byte >> (item % 8) & 1 == 1)
+    }
 }
