@@ -1,5 +1,7 @@
 //! Bodies of requests: their limits, and decompression into a buffer the caller keeps.
 
+use std::io::{self, Read};
+
 use crate::error::IngestError;
 
 /// A copy of 64 bytes takes 3 bytes of snappy, and nothing yields more per byte.
@@ -7,6 +9,12 @@ const SNAPPY_RATIO_MAX: usize = 22;
 
 /// A buffer that grew beyond this for one large body is given back at the next ordinary one.
 const BUFFER_KEEP_BYTES: usize = 4 << 20;
+
+/// The window a zstd frame may ask for, as a power of two: 8 MiB, what senders use at most.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// How a stream of framed snappy begins.
+const SNAPPY_STREAM_START: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
 /// What one request may cost before its content is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +61,116 @@ pub fn check_size(body: &[u8], limits: &Limits) -> Result<(), IngestError> {
         });
     }
     Ok(())
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip.
+    Gzip,
+    /// zlib, or deflate without its frame.
+    Deflate,
+    /// Zstandard.
+    Zstd,
+    /// A snappy block, or framed snappy.
+    Snappy,
+}
+
+impl Compression {
+    /// The names of all, for those who sent another one.
+    pub const NAMES: &str = "gzip, deflate, zstd and snappy";
+
+    /// The one with this name in `Content-Encoding`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" | "none" => Self::None,
+            "gzip" | "x-gzip" => Self::Gzip,
+            "deflate" | "zlib" => Self::Deflate,
+            "zstd" => Self::Zstd,
+            "snappy" | "x-snappy-framed" => Self::Snappy,
+            _ => return None,
+        })
+    }
+}
+
+/// Decompresses a body into `buffer` and returns what was filled, or the body itself if it is not
+/// compressed. No more is decompressed than `limits.decompressed_bytes_max` and a little.
+///
+/// # Errors
+/// If the body is too large, before or after, or is not what `compression` says.
+pub fn decompress<'a>(
+    body: &'a [u8],
+    compression: Compression,
+    limits: &Limits,
+    buffer: &'a mut Vec<u8>,
+) -> Result<&'a [u8], IngestError> {
+    if body.is_empty() {
+        return Ok(body);
+    }
+    check_size(body, limits)?;
+    let bad = |name| {
+        move |cause: io::Error| IngestError::BadCompression { name, cause: cause.to_string() }
+    };
+    match compression {
+        Compression::None => check_decompressed(body, limits),
+        Compression::Snappy if !body.starts_with(SNAPPY_STREAM_START) => {
+            decompress_snappy(body, limits, buffer)
+        }
+        Compression::Snappy => {
+            read_limited(snap::read::FrameDecoder::new(body), limits, buffer)
+                .map_err(bad("snappy"))?;
+            check_decompressed(buffer, limits)
+        }
+        Compression::Gzip => {
+            read_limited(flate2::read::MultiGzDecoder::new(body), limits, buffer)
+                .map_err(bad("gzip"))?;
+            check_decompressed(buffer, limits)
+        }
+        Compression::Deflate if is_zlib(body) => {
+            read_limited(flate2::read::ZlibDecoder::new(body), limits, buffer)
+                .map_err(bad("deflate"))?;
+            check_decompressed(buffer, limits)
+        }
+        Compression::Deflate => {
+            read_limited(flate2::read::DeflateDecoder::new(body), limits, buffer)
+                .map_err(bad("deflate"))?;
+            check_decompressed(buffer, limits)
+        }
+        Compression::Zstd => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(body).and_then(|mut decoder| {
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map(|()| decoder)
+            });
+            let read = decoder.and_then(|decoder| read_limited(decoder, limits, buffer));
+            read.map_err(bad("zstd"))?;
+            check_decompressed(buffer, limits)
+        }
+    }
+}
+
+fn is_zlib(body: &[u8]) -> bool {
+    matches!(body, [a, b, ..] if a & 0x0f == 8 && (u16::from(*a) << 8 | u16::from(*b)) % 31 == 0)
+}
+
+/// Reads up to one byte beyond the limit.
+fn read_limited(reader: impl Read, limits: &Limits, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.clear();
+    buffer.shrink_to(BUFFER_KEEP_BYTES);
+    let limit = limits.decompressed_bytes_max as u64 + 1;
+    reader.take(limit).read_to_end(buffer).map(drop)
+}
+
+fn check_decompressed<'a>(message: &'a [u8], limits: &Limits) -> Result<&'a [u8], IngestError> {
+    if message.len() > limits.decompressed_bytes_max {
+        return Err(IngestError::DecompressedTooLarge {
+            got: message.len(),
+            limit: limits.decompressed_bytes_max,
+        });
+    }
+    Ok(message)
 }
 
 /// Decompresses a snappy block into `buffer` and returns the part of it that was filled.
@@ -171,6 +289,45 @@ mod tests {
             error.to_string(),
             "body is 51 bytes; limit is 50 (limits.compressed_bytes_max)"
         );
+    }
+
+    #[test]
+    fn every_compression_comes_back_and_has_its_limit() {
+        use std::io::Write as _;
+        let message = vec![7_u8; 100_000];
+        let level = flate2::Compression::fast();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), level);
+        let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), level);
+        let mut framed = snap::write::FrameEncoder::new(Vec::new());
+        gzip.write_all(&message).expect("memory");
+        zlib.write_all(&message).expect("memory");
+        raw.write_all(&message).expect("memory");
+        framed.write_all(&message).expect("memory");
+        for (name, body) in [
+            ("gzip", gzip.finish().expect("memory")),
+            ("deflate", zlib.finish().expect("memory")),
+            ("deflate", raw.finish().expect("memory")),
+            ("zstd", zstd::encode_all(&message[..], 1).expect("memory")),
+            ("snappy", framed.into_inner().expect("memory")),
+            ("snappy", compress_snappy(&message).expect("small")),
+            ("", message.clone()),
+        ] {
+            let compression = Compression::from_name(name).expect("known");
+            let mut buffer = Vec::new();
+            let got = decompress(&body, compression, &Limits::default(), &mut buffer);
+            assert_eq!(got.expect("valid"), message, "{name}");
+            let limits = Limits { decompressed_bytes_max: 99_999, ..Limits::default() };
+            let got = decompress(&body, compression, &limits, &mut buffer);
+            let error = got.expect_err("one byte too many");
+            assert_eq!(error.kind(), ErrorKind::Limit, "{name}: {error}");
+            if !name.is_empty() {
+                let got = decompress(&[0x17; 20], compression, &limits, &mut buffer);
+                assert_eq!(got.expect_err("garbage").kind(), ErrorKind::Invalid, "{name}");
+            }
+        }
+        assert_eq!(Compression::from_name("br"), None);
+        assert_eq!(Compression::from_name("gzip, gzip"), None);
     }
 
     #[test]

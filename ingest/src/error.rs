@@ -35,6 +35,14 @@ pub enum IngestError {
     /// The body is not what its encoding says.
     #[error("body is not valid snappy: {0}")]
     BadSnappy(String),
+    /// The body is not what its encoding says.
+    #[error("body is not valid {name}: {cause}")]
+    BadCompression {
+        /// The encoding.
+        name: &'static str,
+        /// What was met.
+        cause: String,
+    },
     /// The message is not well-formed.
     #[error("malformed message at byte {at}: {what}")]
     Malformed {
@@ -43,6 +51,9 @@ pub enum IngestError {
         /// What was met there.
         what: String,
     },
+    /// The store, which has the totals of delta points, cannot be read now.
+    #[error("totals of delta points cannot be read: {0}")]
+    StoreUnreadable(String),
     /// The message is well-formed but breaks a rule that concerns all of it.
     #[error("{0}")]
     BadMessage(String),
@@ -56,6 +67,8 @@ pub enum ErrorKind {
     Invalid,
     /// The request passes a limit; a smaller one may be fine.
     Limit,
+    /// It passes by itself; the same request may be fine later.
+    Busy,
 }
 
 impl IngestError {
@@ -66,9 +79,12 @@ impl IngestError {
             Self::CompressedTooLarge { .. }
             | Self::DecompressedTooLarge { .. }
             | Self::BatchTooLarge { .. } => ErrorKind::Limit,
-            Self::EmptyBody | Self::BadSnappy(_) | Self::Malformed { .. } | Self::BadMessage(_) => {
-                ErrorKind::Invalid
-            }
+            Self::StoreUnreadable(_) => ErrorKind::Busy,
+            Self::EmptyBody
+            | Self::BadSnappy(_)
+            | Self::BadCompression { .. }
+            | Self::Malformed { .. }
+            | Self::BadMessage(_) => ErrorKind::Invalid,
         }
     }
 }

@@ -6,8 +6,11 @@
 //! | [`remote_write`] | Prometheus remote write 1.0 and 2.0 |
 //! | [`loki`] | Loki push, in protobuf and in JSON |
 //! | [`remote_read`] | Prometheus remote read: the request and the encoding of its answers |
+//! | [`otlp`] | OpenTelemetry metrics, translated |
+//! | [`text`] | Prometheus' text format and OpenMetrics |
 //! | [`decoder`] | the same decoders for bodies found in the WAL |
 //! | [`proto`] | messages for encoding, and the reference the decoders are tested against |
+//! | `output` | writes what is translated as a remote-write 2.0 message |
 //! | `wire` | reading protobuf: the only code that looks at bytes |
 //!
 //! Write path: `body::decompress` → `remote_write::v1` or `v2` → `WriteBatch`, which borrows the
@@ -24,11 +27,14 @@
 pub mod body;
 pub mod decoder;
 pub mod loki;
+pub mod otlp;
 pub mod proto;
 pub mod remote_read;
 pub mod remote_write;
+pub mod text;
 
 mod error;
+mod output;
 mod wire;
 
 pub use body::Limits;

@@ -5,16 +5,20 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
+use std::time::Instant;
 
-use ephemeris_model::TimestampMs;
+use ephemeris_ingest::otlp::Accumulator;
+use ephemeris_model::{TimestampMs, WriteBatch, WriteOutcome};
 use ephemeris_query::promql::engine::{Engine, EngineOptions};
 use ephemeris_storage::{Clock, Store, StoreStats, SystemClock};
 use tokio::sync::Semaphore;
 
 use crate::active::ActiveQueries;
-use crate::api::ApiError;
+use crate::api::{ApiError, Tenant};
+use crate::arrivals::{Arrivals, Protocol};
 use crate::config::Config;
 use crate::metrics::{Context, Family, Metrics};
+use crate::rates::Rates;
 use crate::workers::{Pool, PoolConfig, PoolError};
 
 /// How far the server is.
@@ -47,6 +51,12 @@ pub struct App {
     pub admin: Pool,
     /// Room for bodies being worked on, in KiB.
     pub body_room: Arc<Semaphore>,
+    /// What each tenant may send in a second.
+    pub rates: Rates,
+    /// What arrived.
+    pub arrivals: Arrivals,
+    /// Running totals of delta points.
+    pub accumulator: Accumulator,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// When the process began to serve.
@@ -84,6 +94,9 @@ impl App {
             queries: pool("query", query.concurrency_max, query.queue_max, "query.queue_max")?,
             admin: pool("admin", cores.clamp(2, 8), query.queue_max, "query.queue_max")?,
             body_room: Arc::new(Semaphore::new(kib(config.http.bodies_bytes_max))),
+            rates: Rates::new(config.rates),
+            arrivals: Arrivals::default(),
+            accumulator: Accumulator::new(config.otlp.delta_series_max),
             started: clock.now(),
             clock,
             memory_budget_bytes: config.memory_budget.bytes(),
@@ -127,6 +140,30 @@ impl App {
     /// If it is not open yet.
     pub fn store(&self) -> Result<Arc<Store>, ApiError> {
         self.store.get().cloned().ok_or_else(|| ApiError::unavailable("the store is being opened"))
+    }
+
+    /// Stores a batch of a tenant, within its rates, and counts what became of it.
+    ///
+    /// # Errors
+    /// If the tenant sends too much, or the store cannot take it now.
+    pub fn write(
+        &self,
+        tenant: &Tenant,
+        protocol: Protocol,
+        batch: &WriteBatch<'_>,
+    ) -> Result<WriteOutcome, ApiError> {
+        let (store, tenant, now) = (self.store()?, tenant.as_str(), Instant::now());
+        let count = batch.samples.len() + batch.histograms.len();
+        if let Err(error) = self.rates.admit(tenant, count, now) {
+            self.metrics.rate_limited.add(1);
+            self.arrivals.refused((protocol, tenant), "rate_limited", &error.message);
+            return Err(error);
+        }
+        let outcome = store.write(tenant, batch)?;
+        self.rates.created(tenant, outcome.series_created, now);
+        self.arrivals.add((protocol, tenant), batch, &outcome, self.clock.now().0);
+        self.metrics.batch_written(&outcome);
+        Ok(outcome)
     }
 
     /// The store, if it is open.

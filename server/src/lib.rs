@@ -14,6 +14,8 @@
 //! | [`active`] | the queries that run now |
 //! | [`workers`] | the thread pools where all blocking work is done |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
+//! | [`rates`], [`arrivals`] | what each tenant may send in a second, and what arrived |
+//! | [`totals`] | what the store has of a series, for adding up delta points |
 //! | [`shutdown`] | signals |
 //!
 //! Write path: [`handlers::push`] checks headers, reads the body, and has a worker decode it
@@ -33,14 +35,17 @@
 pub mod active;
 pub mod api;
 pub mod app;
+pub mod arrivals;
 pub mod body;
 pub mod config;
 pub mod connection;
 pub mod handlers;
 pub mod metrics;
 pub mod middleware;
+pub mod rates;
 pub mod router;
 pub mod self_metrics;
 pub mod server;
 pub mod shutdown;
+pub mod totals;
 pub mod workers;

@@ -10,8 +10,8 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::handlers::{
-    admin, exemplars, expression, federate, health, labels, loki, metadata, nothing, push, query,
-    read, search, status,
+    admin, exemplars, expression, federate, grpc, health, import, labels, loki, metadata, nothing,
+    otlp, push, query, read, search, status,
 };
 use crate::middleware::{cors, observe, ready};
 
@@ -44,6 +44,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/status/runtimeinfo", get(status::runtime_info))
         .route("/status/active_queries", get(status::active_queries))
         .route("/status/tsdb", get(status::tsdb))
+        .route("/status/ingest", get(status::ingest))
         .route("/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         .route("/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
         .route("/admin/tsdb/clean_tombstones", post(admin::clean).put(admin::clean))
@@ -60,13 +61,15 @@ pub fn router(app: &Arc<App>) -> Router {
     let writes = Router::new()
         .route("/write", post(push::remote_write))
         .route("/push", post(push::remote_write))
+        .route("/import/prometheus", post(import::prometheus).put(import::prometheus))
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate));
 
     let loki_writes = Router::new()
         .route("/push", post(loki::push::push))
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate));
 
-    Router::new()
+    let routes = Router::new()
+        .merge(otlp_routes(app))
         .nest("/loki/api/v1", loki_reads(app).merge(loki_writes))
         .route("/ready", get(health::ready))
         .nest("/api/v1", api.merge(reads).merge(writes))
@@ -75,7 +78,45 @@ pub fn router(app: &Arc<App>) -> Router {
             get(federate::federate).layer(from_fn_with_state(Arc::clone(app), ready::gate)),
         )
         .route("/metrics", get(health::metrics))
-        .route("/version", get(status::version))
+        .route(
+            "/metrics/{*labels}",
+            post(import::pushed)
+                .put(import::pushed)
+                .layer(from_fn_with_state(Arc::clone(app), ready::gate)),
+        )
+        .route("/version", get(status::version));
+    finish(routes, app)
+}
+
+/// OTLP over HTTP; on its own address and on the main one.
+fn otlp_routes(app: &Arc<App>) -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/metrics", post(otlp::metrics))
+        .route("/otlp/v1/metrics", post(otlp::metrics))
+        .route("/api/v1/otlp/v1/metrics", post(otlp::metrics))
+        .route("/opentelemetry/v1/metrics", post(otlp::metrics))
+        .route_layer(from_fn_with_state(Arc::clone(app), ready::gate))
+}
+
+/// What the address for OTLP over HTTP serves.
+pub fn otlp_http(app: &Arc<App>) -> Router {
+    finish(otlp_routes(app), app)
+}
+
+/// What the address for OTLP over gRPC serves.
+pub fn otlp_grpc(app: &Arc<App>) -> Router {
+    let routes = Router::new()
+        .route(
+            "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            post(grpc::export_metrics),
+        )
+        .route("/grpc.health.v1.Health/Check", post(grpc::health_check))
+        .fallback(any(grpc::unknown_method));
+    routes.layer(from_fn_with_state(Arc::clone(app), observe::observe)).with_state(Arc::clone(app))
+}
+
+fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    routes
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .fallback(any(nothing::unknown_path))

@@ -25,10 +25,12 @@ pub enum ServerError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source} (listen)")]
+    #[error("cannot listen on {address}: {source} ({setting})")]
     Listen {
         /// The address.
         address: String,
+        /// The setting it is from.
+        setting: &'static str,
         /// What the system said.
         source: io::Error,
     },
@@ -47,8 +49,10 @@ pub enum ServerError {
 pub struct Server {
     address: SocketAddr,
     app: Arc<App>,
+    otlp_http_address: Option<SocketAddr>,
+    otlp_grpc_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
-    connections: tokio::task::JoinHandle<()>,
+    connections: Vec<tokio::task::JoinHandle<()>>,
     opening: Opening,
 }
 
@@ -61,18 +65,65 @@ impl Server {
     /// # Errors
     /// If the address cannot be listened on or threads cannot be started.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
-        let listener = TcpListener::bind(&config.listen)
-            .await
-            .map_err(|source| ServerError::Listen { address: config.listen.clone(), source })?;
+        let listener = listen(&config.listen, "listen").await?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "listening");
+        let defaults = Config::default();
+        let http = listen_beside(
+            (&config.otlp_http_listen, &defaults.otlp_http_listen),
+            "otlp_http_listen",
+        )
+        .await?;
+        let grpc = listen_beside(
+            (&config.otlp_grpc_listen, &defaults.otlp_grpc_listen),
+            "otlp_grpc_listen",
+        )
+        .await?;
         let app = Arc::new(App::new(config)?);
         let opening = open_store(&app)?;
         let (stop, stopping) = watch::channel(false);
-        let router = router::router(&app);
-        let connections =
-            tokio::spawn(connection::serve(listener, router, Arc::clone(&app), stopping));
-        Ok(Self { address, app, stop, connections, opening })
+        let mut server = Self {
+            address,
+            app,
+            otlp_http_address: None,
+            otlp_grpc_address: None,
+            stop,
+            connections: Vec::new(),
+            opening,
+        };
+        server.serve(listener, router::router(&server.app), &stopping);
+        if let Some(listener) = http {
+            server.otlp_http_address = Some(listener.local_addr()?);
+            server.serve(listener, router::otlp_http(&server.app), &stopping);
+        }
+        if let Some(listener) = grpc {
+            server.otlp_grpc_address = Some(listener.local_addr()?);
+            server.serve(listener, router::otlp_grpc(&server.app), &stopping);
+        }
+        Ok(server)
+    }
+
+    fn serve(
+        &mut self,
+        listener: TcpListener,
+        router: axum::Router,
+        stopping: &watch::Receiver<bool>,
+    ) {
+        let app = Arc::clone(&self.app);
+        let serving = connection::serve(listener, router, app, stopping.clone());
+        self.connections.push(tokio::spawn(serving));
+    }
+
+    /// Where it listens for OTLP over HTTP.
+    #[must_use]
+    pub const fn otlp_http_address(&self) -> Option<SocketAddr> {
+        self.otlp_http_address
+    }
+
+    /// Where it listens for OTLP over gRPC.
+    #[must_use]
+    pub const fn otlp_grpc_address(&self) -> Option<SocketAddr> {
+        self.otlp_grpc_address
     }
 
     /// Where it listens.
@@ -128,7 +179,13 @@ impl Server {
         self.app.stop();
         self.stop.send_replace(true);
         let patience = grace - grace / SEAL_SHARE;
-        if tokio::time::timeout(patience, self.connections).await.is_err() {
+        let all = async {
+            for connections in self.connections {
+                // It ends well or was given up; either way it has ended.
+                let _ = connections.await;
+            }
+        };
+        if tokio::time::timeout(patience, all).await.is_err() {
             tracing::warn!("requests still run at the end of their grace; they are given up");
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), own).await;
@@ -144,6 +201,38 @@ impl Server {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+async fn listen(address: &str, setting: &'static str) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| {
+        let address = address.to_owned();
+        ServerError::Listen { address, setting, source }
+    })
+}
+
+/// Listens on an address beside the main one. That another program has the default one, as an
+/// OpenTelemetry Collector may, is no reason not to start.
+async fn listen_beside(
+    (address, default): (&str, &str),
+    setting: &'static str,
+) -> Result<Option<TcpListener>, ServerError> {
+    if address == "off" {
+        return Ok(None);
+    }
+    match listen(address, setting).await {
+        Ok(listener) => {
+            let address = listener.local_addr()?;
+            tracing::info!(%address, setting, "listening for otlp");
+            Ok(Some(listener))
+        }
+        Err(ServerError::Listen { source, .. })
+            if address == default && source.kind() == io::ErrorKind::AddrInUse =>
+        {
+            tracing::warn!(address, setting, "the address is taken; otlp is not served on it");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -22,6 +22,10 @@ type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
 pub struct Scratch {
     /// Buffers of the decoders of bodies.
     pub ingest: Buffers,
+    /// A decompressed message.
+    pub message: Vec<u8>,
+    /// A message brought from JSON into protobuf.
+    pub protobuf: Vec<u8>,
 }
 
 /// Why a job was not done.

@@ -117,7 +117,7 @@ impl Store {
         let identity = open.generation.identity();
         let checked = write::check(identity, tenant_id, batch, &bounds, Verdicts::default());
         if checked.is_empty() && batch.metadata.is_empty() {
-            return Ok(checked.outcome);
+            return Ok(checked.into_outcome());
         }
         let (kind, body, verdicts) = (batch.kind, batch.body, checked.verdicts());
         open.wal.append(&Record { kind, received_at, tenant, verdicts, body })?;
@@ -131,7 +131,7 @@ impl Store {
         if full {
             inner.work.wake_sealer();
         }
-        Ok(checked.outcome)
+        Ok(checked.into_outcome())
     }
 
     /// As [`Store::write`], for log entries.

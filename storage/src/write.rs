@@ -66,6 +66,11 @@ impl Checked {
         Verdicts(&self.verdicts)
     }
 
+    /// What became of the batch, for its sender.
+    pub(crate) fn into_outcome(self) -> WriteOutcome {
+        WriteOutcome { refused: self.verdicts, series_created: self.series_created, ..self.outcome }
+    }
+
     /// Whether nothing is left to write.
     pub(crate) fn is_empty(&self) -> bool {
         let WriteOutcome { samples_written, histograms_written, exemplars_written, .. } =

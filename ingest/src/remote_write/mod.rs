@@ -59,6 +59,11 @@ pub fn decode<'a>(
             let message = body::decompress_snappy(body, limits, &mut buffers.message)?;
             v2::decode(body, message, limits, &mut buffers.labels)
         }
+        BodyKind::RemoteWrite2Plain => {
+            body::check_size(body, limits)?;
+            let batch = v2::decode(body, body, limits, &mut buffers.labels)?;
+            Ok(WriteBatch { kind, ..batch })
+        }
         BodyKind::LokiPush | BodyKind::LokiPushPlain => {
             Err(IngestError::BadMessage(format!("{kind:?} holds no samples")))
         }

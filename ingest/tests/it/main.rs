@@ -2,5 +2,6 @@
 
 mod captured;
 mod messages;
+mod otlp;
 mod remote_write_v1;
 mod remote_write_v2;

@@ -32,6 +32,10 @@ pub enum ErrorType {
     Slow,
     /// Not now: the server starts, stops, or has too much to do.
     Unavailable,
+    /// The encoding of the request is not spoken here.
+    MediaType,
+    /// Too much in too short a time; a setting says how much is allowed.
+    RateLimited,
     /// Not here: a setting forbids it.
     Disabled,
     /// Not yet: it is not built.
@@ -43,7 +47,8 @@ impl ErrorType {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::BadData | Self::TooLarge | Self::Slow => "bad_data",
+            Self::BadData | Self::TooLarge | Self::Slow | Self::MediaType => "bad_data",
+            Self::RateLimited => "too_many_requests",
             Self::Execution => "execution",
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
@@ -67,6 +72,8 @@ impl ErrorType {
             Self::Unsupported => StatusCode::NOT_IMPLEMENTED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 }
@@ -123,7 +130,7 @@ impl ApiError {
     }
 
     fn add_retry_after(&self, response: &mut Response) {
-        if self.error_type == ErrorType::Unavailable {
+        if matches!(self.error_type, ErrorType::Unavailable | ErrorType::RateLimited) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
     }

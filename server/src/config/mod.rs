@@ -12,11 +12,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ephemeris_ingest::Limits as BodyLimits;
+use ephemeris_ingest::otlp::Options as OtlpOptions;
 use ephemeris_model::Limits;
 use ephemeris_storage::Durability;
 use thiserror::Error;
 
 use self::memory::MemoryBudget;
+use crate::rates::RateLimits;
 
 /// Why the settings cannot be used.
 #[derive(Debug, Error)]
@@ -64,9 +66,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Address of the API.
     pub listen: String,
-    /// Address for OTLP over HTTP.
+    /// Address for OTLP over HTTP, or `off`.
     pub otlp_http_listen: String,
-    /// Address for OTLP over gRPC.
+    /// Address for OTLP over gRPC, or `off`.
     pub otlp_grpc_listen: String,
     /// When a write is acknowledged.
     pub durability: Durability,
@@ -80,6 +82,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// What one request may bring.
     pub limits: Limits,
+    /// What a tenant may send in a second.
+    pub rates: RateLimits,
     /// What the body of one request may cost.
     pub bodies: BodyLimits,
     /// Connections and bodies.
@@ -88,6 +92,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// Writes.
     pub ingest: IngestConfig,
+    /// OpenTelemetry metrics.
+    pub otlp: OtlpConfig,
     /// The part of the store that is in memory.
     pub head: HeadConfig,
     /// Whether `/api/v1/admin/…` is offered.
@@ -139,6 +145,15 @@ pub struct IngestConfig {
     pub queue_max: usize,
 }
 
+/// Settings of OpenTelemetry metrics.
+#[derive(Clone, Debug)]
+pub struct OtlpConfig {
+    /// How they are translated.
+    pub options: OtlpOptions,
+    /// Running totals of delta series kept in memory.
+    pub delta_series_max: usize,
+}
+
 /// When a generation of the head ends and is sealed: at whichever bound comes first.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadConfig {
@@ -165,6 +180,10 @@ impl Default for Config {
             self_metrics_interval: Duration::from_secs(15),
             shutdown_grace: Duration::from_secs(60),
             limits: Limits::default(),
+            rates: RateLimits {
+                samples_per_second_max: 20_000_000,
+                new_series_per_second_max: 2_000_000,
+            },
             bodies: BodyLimits::default(),
             http: HttpConfig {
                 connections_max: 512,
@@ -183,6 +202,7 @@ impl Default for Config {
                 series_max: 20_000_000,
             },
             ingest: IngestConfig { threads: 0, queue_max: 256 },
+            otlp: OtlpConfig { options: OtlpOptions::default(), delta_series_max: 500_000 },
             head: HeadConfig {
                 chunk_bytes_max: 48 << 20,
                 wal_bytes_max: 3 << 30,

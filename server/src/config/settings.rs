@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ephemeris_ingest::otlp::{DeltaMode, ExplicitHistograms, Naming};
 use ephemeris_storage::Durability;
 
 use super::value::{
@@ -64,16 +65,16 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "otlp_http_listen",
-        value: "ADDR",
-        help: "Address for OTLP over HTTP; kept for a later version, not opened yet",
-        set: |c, v| address(v).map(|v| c.otlp_http_listen = v),
+        value: "ADDR|off",
+        help: "Address for OTLP over HTTP; the same paths are on the main address too",
+        set: |c, v| address_or_off(v).map(|v| c.otlp_http_listen = v),
         show: |c| c.otlp_http_listen.clone(),
     },
     Setting {
         key: "otlp_grpc_listen",
-        value: "ADDR",
-        help: "Address for OTLP over gRPC; kept for a later version, not opened yet",
-        set: |c, v| address(v).map(|v| c.otlp_grpc_listen = v),
+        value: "ADDR|off",
+        help: "Address for OTLP over gRPC",
+        set: |c, v| address_or_off(v).map(|v| c.otlp_grpc_listen = v),
         show: |c| c.otlp_grpc_listen.clone(),
     },
     Setting {
@@ -177,6 +178,20 @@ pub static SETTINGS: &[Setting] = &[
         help: "Size of the structured metadata of a log entry",
         set: |c, v| size(v, 1, 1 << 30).map(|v| c.limits.metadata_bytes_max = usize_of(v)),
         show: |c| format_bytes(c.limits.metadata_bytes_max as u64),
+    },
+    Setting {
+        key: "limits.samples_per_second_max",
+        value: "N",
+        help: "Samples one tenant may send in a second, ten seconds saved up; over it 429",
+        set: |c, v| count(v, 1).map(|v| c.rates.samples_per_second_max = v as u64),
+        show: |c| c.rates.samples_per_second_max.to_string(),
+    },
+    Setting {
+        key: "limits.new_series_per_second_max",
+        value: "N",
+        help: "New series one tenant may bring in a second, ten seconds saved up; over it 429",
+        set: |c, v| count(v, 1).map(|v| c.rates.new_series_per_second_max = v as u64),
+        show: |c| c.rates.new_series_per_second_max.to_string(),
     },
     Setting {
         key: "limits.compressed_bytes_max",
@@ -303,6 +318,69 @@ pub static SETTINGS: &[Setting] = &[
         show: |c| c.ingest.queue_max.to_string(),
     },
     Setting {
+        key: "otlp.translation_strategy",
+        value: "STRATEGY",
+        help: "Names of OTLP metrics and labels: UnderscoreEscapingWithSuffixes, \
+               NoUTF8EscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes or NoTranslation",
+        set: |c, v| choice(v, &Naming::ALL).map(|v| c.otlp.options.naming = v),
+        show: |c| c.otlp.options.naming.as_str().to_owned(),
+    },
+    Setting {
+        key: "otlp.promote_resource_attributes",
+        value: "LIST",
+        help: "Resource attributes that become labels of each OTLP series, separated by commas; \
+               * for all",
+        set: |c, v| {
+            let names = v.split(',').map(str::trim).filter(|name| !name.is_empty());
+            c.otlp.options.promoted = names.map(str::to_owned).collect();
+            Ok(())
+        },
+        show: |c| c.otlp.options.promoted.join(","),
+    },
+    Setting {
+        key: "otlp.promote_scope_metadata",
+        value: "on|off",
+        help: "Whether OTLP series get labels that name their scope (otel_scope_name and others)",
+        set: |c, v| switch(v).map(|v| c.otlp.options.scope_labels = v),
+        show: |c| show_switch(c.otlp.options.scope_labels),
+    },
+    Setting {
+        key: "otlp.target_info",
+        value: "on|off",
+        help: "Whether resource attributes are stored as series target_info",
+        set: |c, v| switch(v).map(|v| c.otlp.options.target_info = v),
+        show: |c| show_switch(c.otlp.options.target_info),
+    },
+    Setting {
+        key: "otlp.keep_identifying_resource_attributes",
+        value: "on|off",
+        help: "Whether target_info also has service.name, service.namespace, service.instance.id",
+        set: |c, v| switch(v).map(|v| c.otlp.options.keep_identifying = v),
+        show: |c| show_switch(c.otlp.options.keep_identifying),
+    },
+    Setting {
+        key: "otlp.histograms",
+        value: "classic|native",
+        help: "OTLP histograms with explicit bounds: as _bucket, _sum and _count, or as native \
+               histograms with custom buckets",
+        set: |c, v| choice(v, &HISTOGRAMS).map(|v| c.otlp.options.histograms = v),
+        show: |c| shown(c.otlp.options.histograms, &HISTOGRAMS),
+    },
+    Setting {
+        key: "otlp.delta",
+        value: "accumulate|keep",
+        help: "Delta points of OTLP: added up to running totals, or stored as they come",
+        set: |c, v| choice(v, &DELTAS).map(|v| c.otlp.options.delta = v),
+        show: |c| shown(c.otlp.options.delta, &DELTAS),
+    },
+    Setting {
+        key: "otlp.delta_series_max",
+        value: "N",
+        help: "Running totals of delta series kept in memory; others are read from the store",
+        set: |c, v| count(v, 1).map(|v| c.otlp.delta_series_max = v),
+        show: |c| c.otlp.delta_series_max.to_string(),
+    },
+    Setting {
         key: "head.chunk_bytes_max",
         value: "BYTES",
         help: "A generation of the head is sealed at this size of its chunks; with many series the \
@@ -359,6 +437,16 @@ pub static SETTINGS: &[Setting] = &[
     },
 ];
 
+static HISTOGRAMS: [(ExplicitHistograms, &str); 2] =
+    [(ExplicitHistograms::Classic, "classic"), (ExplicitHistograms::Native, "native")];
+
+static DELTAS: [(DeltaMode, &str); 2] =
+    [(DeltaMode::Accumulate, "accumulate"), (DeltaMode::Keep, "keep")];
+
+fn shown<T: PartialEq + Copy>(value: T, choices: &[(T, &str)]) -> String {
+    choices.iter().find(|(choice, _)| *choice == value).map_or("", |(_, name)| name).to_owned()
+}
+
 /// The setting with this key.
 #[must_use]
 pub fn find(key: &str) -> Option<&'static Setting> {
@@ -376,6 +464,30 @@ fn address(text: &str) -> Result<String, String> {
     // A port alone, as in `:9090`, is every address of the machine.
     let host = if host.is_empty() { "0.0.0.0" } else { host };
     Ok(format!("{host}:{port}"))
+}
+
+fn address_or_off(text: &str) -> Result<String, String> {
+    if text == "off" { Ok(text.to_owned()) } else { address(text) }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(format!("{text:?} is neither on nor off")),
+    }
+}
+
+fn show_switch(on: bool) -> String {
+    if on { "on".to_owned() } else { "off".to_owned() }
+}
+
+/// The choice with this name.
+fn choice<T: Copy>(text: &str, choices: &[(T, &str)]) -> Result<T, String> {
+    choices.iter().find(|(_, name)| *name == text).map(|(choice, _)| *choice).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(_, name)| *name).collect();
+        format!("{text:?} is none of {}", names.join(", "))
+    })
 }
 
 fn at_least_ms(text: &str, least_ms: i64, least: &str) -> Result<i64, String> {

@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::api::error::ErrorType;
 use crate::api::{ApiError, Tenant};
 use crate::app::{App, kib};
+use crate::arrivals::Protocol;
 use crate::body::{self, ReadError, ReadLimits};
 use crate::metrics::WriteEnd;
 
@@ -68,12 +69,16 @@ async fn store(
     bytes: Bytes,
     room: OwnedSemaphorePermit,
 ) -> Result<WriteOutcome, ApiError> {
-    let store = app.store()?;
-    let limits = app.config.bodies;
+    let (worker_app, limits) = (Arc::clone(app), app.config.bodies);
+    let protocol = if kind == BodyKind::RemoteWrite2 {
+        Protocol::RemoteWrite2
+    } else {
+        Protocol::RemoteWrite1
+    };
     let job = move |scratch: &mut crate::workers::Scratch| -> Result<WriteOutcome, ApiError> {
         let batch = decoder::decode(kind, &bytes, &limits, &mut scratch.ingest)
             .map_err(|error| refused_body(&error))?;
-        let outcome = store.write(tenant.as_str(), &batch)?;
+        let outcome = worker_app.write(&tenant, protocol, &batch)?;
         // The body waits in the queue even if its sender went away, so it keeps its room till here.
         drop(room);
         Ok(outcome)
@@ -147,13 +152,15 @@ fn finish(
             (WriteEnd::Partial, outcome, (StatusCode::BAD_REQUEST, text).into_response())
         }
         Err(error) => {
-            let again = matches!(error.error_type, ErrorType::Unavailable | ErrorType::Internal);
+            let again = matches!(
+                error.error_type,
+                ErrorType::Unavailable | ErrorType::Internal | ErrorType::RateLimited
+            );
             let end = if again { WriteEnd::Busy } else { WriteEnd::Invalid };
             (end, WriteOutcome::default(), error.into_text_response())
         }
     };
     app.metrics.write_ended(end, began.elapsed());
-    app.metrics.batch_written(&outcome);
     if kind == BodyKind::RemoteWrite2 {
         add_written(response.headers_mut(), &outcome);
     }
@@ -186,6 +193,7 @@ fn add_written(headers: &mut HeaderMap, outcome: &WriteOutcome) {
 pub(super) fn refused_body(error: &IngestError) -> ApiError {
     let error_type = match error.kind() {
         ErrorKind::Limit => ErrorType::TooLarge,
+        ErrorKind::Busy => ErrorType::Unavailable,
         _ => ErrorType::BadData,
     };
     ApiError::new(error_type, error.to_string())

@@ -93,6 +93,11 @@ pub async fn flags(State(app): State<Arc<App>>) -> Prepared {
     answer(&json!(flags))
 }
 
+/// What the tenant sent since the start, and what was refused of it.
+pub async fn ingest(State(app): State<Arc<App>>, tenant: Tenant) -> Prepared {
+    answer(&app.arrivals.to_json(tenant.as_str()))
+}
+
 /// What the process runs on.
 pub async fn runtime_info(State(app): State<Arc<App>>) -> Prepared {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();

@@ -73,11 +73,14 @@ pub struct Metrics {
     samples: Counter,
     histograms: Counter,
     exemplars: Counter,
+    points_refused: Counter,
     body_bytes: Counter,
     write_seconds: Histogram,
     queries: [Counter; 4],
     query_seconds: Histogram,
     query_samples: Counter,
+    /// Writes refused because their tenant sent too much in too short a time.
+    pub rate_limited: Counter,
     /// Times the server could not store its own metrics.
     pub self_write_failures: Counter,
 }
@@ -100,6 +103,11 @@ impl Metrics {
         self.histograms.add(outcome.histograms_written);
         self.exemplars.add(outcome.exemplars_written);
         self.rejected(&outcome.rejects);
+    }
+
+    /// Counts data points of OTLP that were refused, for whatever reason.
+    pub fn points_refused(&self, count: u64) {
+        self.points_refused.add(count);
     }
 
     /// Counts what was refused.
@@ -157,6 +165,16 @@ impl Metrics {
             ("ephemeris_ingest_samples_total", "Float samples written.", &self.samples),
             ("ephemeris_ingest_histograms_total", "Native histograms written.", &self.histograms),
             ("ephemeris_ingest_exemplars_total", "Exemplars written.", &self.exemplars),
+            (
+                "ephemeris_ingest_rate_limited_total",
+                "Writes refused because their tenant sent too much in too short a time.",
+                &self.rate_limited,
+            ),
+            (
+                "ephemeris_otlp_rejected_points_total",
+                "Data points of OTLP that were refused.",
+                &self.points_refused,
+            ),
             ("ephemeris_ingest_body_bytes_total", "Bytes of bodies received.", &self.body_bytes),
             (
                 "ephemeris_self_write_failures_total",

@@ -4,6 +4,7 @@
 
 mod agent;
 mod dashboards;
+mod otel;
 mod programs;
 mod promtool;
 mod proxy;

@@ -48,6 +48,10 @@ impl Drop for Program {
 pub(crate) struct Server {
     pub(crate) program: Program,
     pub(crate) address: SocketAddr,
+    /// Where it takes OTLP over HTTP.
+    pub(crate) otlp_http: SocketAddr,
+    /// Where it takes OTLP over gRPC.
+    pub(crate) otlp_grpc: SocketAddr,
 }
 
 /// Starts the server on `data_dir` and waits until it is ready.
@@ -72,14 +76,16 @@ pub(crate) async fn start_server(data_dir: &Path) -> Server {
             }
         }
     });
-    let address = addresses.recv_timeout(START_TIMEOUT).expect("the server logs its address");
+    let next = || addresses.recv_timeout(START_TIMEOUT).expect("the server logs its addresses");
+    let (address, otlp_http, otlp_grpc) = (next(), next(), next());
     wait_ready(address, "/-/ready").await;
-    Server { program, address }
+    Server { program, address, otlp_http, otlp_grpc }
 }
 
-/// The address in the log line that says where the API listens.
+/// The address in a log line that says where the server listens: for the API, for OTLP over HTTP,
+/// for OTLP over gRPC, in this order.
 fn listen_address(line: &str) -> Option<SocketAddr> {
-    if !line.contains("listening") || line.contains("otlp") {
+    if !line.contains("listening") {
         return None;
     }
     let start = line.find("127.0.0.1:")?;
@@ -120,11 +126,20 @@ pub(crate) fn free_address() -> SocketAddr {
     listener.local_addr().expect("a bound socket has an address")
 }
 
+/// Where `make test-clients` puts what it installs.
+pub(crate) fn clients_dir() -> PathBuf {
+    std::env::var_os("EPHEMERIS_TEST_CLIENTS").map_or_else(
+        || {
+            let home = std::env::var_os("HOME").unwrap_or_default();
+            PathBuf::from(home).join(".cache/ephemeris/clients")
+        },
+        PathBuf::from,
+    )
+}
+
 /// A program of the Prometheus package: the one on PATH, else the one the Makefile unpacked.
 pub(crate) fn client_program(name: &str) -> PathBuf {
-    let cache = std::env::var_os("EPHEMERIS_TEST_CLIENTS").map(PathBuf::from).or_else(|| {
-        Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/ephemeris/clients"))
-    });
+    let cache = Some(clients_dir());
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&on_path)
         .chain(cache.map(|dir| dir.join("usr/bin")))

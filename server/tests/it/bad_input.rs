@@ -207,7 +207,7 @@ async fn paths_and_methods_that_are_not_there() {
         (page.status, page.text().as_str()),
         (StatusCode::NOT_FOUND, "404 page not found\n")
     );
-    let other = server.send("POST", "/v1/metrics", &[], Bytes::new()).await;
+    let other = server.send("POST", "/v1/traces", &[], Bytes::new()).await;
     assert_eq!(other.status, StatusCode::NOT_FOUND);
     assert!(other.text().contains("remote write at /api/v1/write"), "{}", other.text());
     let deleted = server.send("DELETE", "/api/v1/query", &[], Bytes::new()).await;

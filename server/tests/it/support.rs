@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 /// A server in this process; it is shut down by [`TestServer::stop`].
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
+    pub(crate) otlp_http: SocketAddr,
+    pub(crate) otlp_grpc: SocketAddr,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) app: Arc<App>,
     end: oneshot::Sender<()>,
@@ -55,21 +57,29 @@ impl TestServer {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::start_in(tempfile::tempdir().expect("a temporary directory"), change).await
+    }
+
+    /// With what a server before left in `dir`.
+    pub(crate) async fn start_in(dir: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             data_dir: dir.path().join("data"),
             listen: "127.0.0.1:0".to_owned(),
+            otlp_http_listen: "127.0.0.1:0".to_owned(),
+            otlp_grpc_listen: "127.0.0.1:0".to_owned(),
             self_metrics_interval: Duration::ZERO,
             ..Config::default()
         };
         change(&mut config);
         let server = Server::start(config).await.expect("the server starts");
         let (address, app) = (server.address(), Arc::clone(server.app()));
+        let otlp_http = server.otlp_http_address().expect("it listens for OTLP over HTTP");
+        let otlp_grpc = server.otlp_grpc_address().expect("it listens for OTLP over gRPC");
         let (end, ended) = oneshot::channel::<()>();
         let done = tokio::spawn(server.run(async {
             let _ = ended.await;
         }));
-        let server = Self { address, dir, app, end, done };
+        let server = Self { address, otlp_http, otlp_grpc, dir, app, end, done };
         while server.get("/-/ready").await.status != StatusCode::OK {
             tokio::task::yield_now().await;
         }
@@ -116,13 +126,25 @@ impl TestServer {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Answer {
+        self.send_to(self.address, method, path, headers, body).await
+    }
+
+    /// Sends to one of the server's addresses.
+    pub(crate) async fn send_to(
+        &self,
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
-        request = request.header("host", self.address.to_string());
+        request = request.header("host", address.to_string());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body)).expect("a valid request");
-        let stream = TcpStream::connect(self.address).await.expect("the server listens");
+        let stream = TcpStream::connect(address).await.expect("the server listens");
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .expect("a fresh connection");

@@ -24,6 +24,8 @@ pub enum BodyKind {
     LokiPush = 4,
     /// A Loki push message, not compressed: what pushes in JSON are brought to.
     LokiPushPlain = 5,
+    /// A remote-write 2.0 message, not compressed: what other protocols are translated to.
+    RemoteWrite2Plain = 6,
 }
 
 impl BodyKind {
@@ -36,6 +38,7 @@ impl BodyKind {
             3 => Some(Self::RemoteWrite1Plain),
             4 => Some(Self::LokiPush),
             5 => Some(Self::LokiPushPlain),
+            6 => Some(Self::RemoteWrite2Plain),
             _ => None,
         }
     }
@@ -149,4 +152,17 @@ pub struct WriteOutcome {
     pub exemplars_written: u64,
     /// What was refused.
     pub rejects: Rejects,
+    /// Series that were seen for the first time.
+    pub series_created: u64,
+    /// Which items of the batch were refused: a bit each, lowest first; samples in order, then
+    /// histograms, then exemplars. Items beyond its end were not.
+    pub refused: Vec<u8>,
+}
+
+impl WriteOutcome {
+    /// Whether this item of the batch was refused.
+    #[must_use]
+    pub fn is_refused(&self, item: usize) -> bool {
+        self.refused.get(item / 8).is_some_and(|byte| byte >> (item % 8) & 1 == 1)
+    }
 }

@@ -97,7 +97,10 @@ impl Identity {
     pub(crate) fn domain(&self, tenant: TenantId, kind: BodyKind) -> Domain {
         let encoding = match kind {
             // Both versions of remote write hand labels on in the same form.
-            BodyKind::RemoteWrite1 | BodyKind::RemoteWrite1Plain | BodyKind::RemoteWrite2 => 1,
+            BodyKind::RemoteWrite1
+            | BodyKind::RemoteWrite1Plain
+            | BodyKind::RemoteWrite2
+            | BodyKind::RemoteWrite2Plain => 1,
             BodyKind::LokiPush | BodyKind::LokiPushPlain => 2,
         };
         let [a, b, c, d] = tenant.0.to_le_bytes();

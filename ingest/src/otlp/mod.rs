@@ -1,0 +1,36 @@
+//! OpenTelemetry metrics (OTLP): translated to Prometheus' model and written as a remote-write 2.0
+//! message, which the WAL keeps and the decoder of remote write reads.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`json`] | a request in JSON, brought into protobuf |
+//! | `message`, `point`, `attributes` | a request in protobuf, read in place |
+//! | `translate`, `write` | the walk through a request: from points to samples |
+//! | `naming`, `labels` | names and label sets |
+//! | `histogram` | histograms as native histograms |
+//! | `delta` | delta points added up |
+//! | [`answer`] | what the sender is told |
+
+pub mod answer;
+pub mod json;
+
+mod attributes;
+mod delta;
+mod histogram;
+mod labels;
+mod message;
+mod naming;
+mod options;
+mod point;
+mod schema;
+mod translate;
+mod write;
+
+pub use crate::output::NO_POINT;
+pub use delta::{Accumulator, Session, Stored, StoredSample};
+pub use naming::Naming;
+pub use options::{DeltaMode, ExplicitHistograms, Options};
+pub use translate::{Refused, Translated, translate};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Writes series as a remote-write 2.0 message, not compressed: the form in which the WAL keeps
+//! what was translated.
+
+use std::collections::HashMap;
+
+use crate::error::IngestError;
+
+/// Bytes a symbol costs beside its text.
+const SYMBOL_BYTES: usize = 80;
+/// Bytes that noting the origin of an item costs.
+const ORIGIN_BYTES: usize = 4;
+
+/// The origin of items that come from no data point.
+pub const NO_POINT: u32 = u32::MAX;
+
+/// Number of a text of the message.
+pub(crate) type Symbol = u32;
+
+/// What a family says of itself, as symbols.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FamilyInfo {
+    pub(crate) metric_type: u8,
+    pub(crate) help: Symbol,
+    pub(crate) unit: Symbol,
+}
+
+/// A message being written.
+#[derive(Debug)]
+pub(crate) struct Output {
+    symbols: HashMap<Box<str>, Symbol>,
+    /// Fields 4: the texts.
+    texts: Vec<u8>,
+    /// Fields 5: the series.
+    series: Vec<u8>,
+    /// The series being written.
+    open: Vec<u8>,
+    nested: Vec<u8>,
+    /// For each float sample, the data point it is from.
+    pub(crate) sample_points: Vec<u32>,
+    /// For each histogram, the data point it is from.
+    pub(crate) histogram_points: Vec<u32>,
+    left: usize,
+    limit: usize,
+}
+
+impl Output {
+    pub(crate) fn new(limit: usize) -> Self {
+        let mut output = Self {
+            symbols: HashMap::new(),
+            texts: Vec::new(),
+            series: Vec::new(),
+            open: Vec::new(),
+            nested: Vec::new(),
+            sample_points: Vec::new(),
+            histogram_points: Vec::new(),
+            left: limit,
+            limit,
+        };
+        // The first text is the empty one; a few bytes are always allowed.
+        let _ = output.symbol("");
+        output
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), IngestError> {
+        let too_large = IngestError::BatchTooLarge { limit: self.limit };
+        self.left = self.left.checked_sub(bytes).ok_or(too_large)?;
+        Ok(())
+    }
+
+    /// The number of a text, given now if it has none yet.
+    pub(crate) fn symbol(&mut self, text: &str) -> Result<Symbol, IngestError> {
+        if let Some(&number) = self.symbols.get(text) {
+            return Ok(number);
+        }
+        self.take(SYMBOL_BYTES + 2 * text.len())?;
+        let number = u32::try_from(self.symbols.len())
+            .map_err(|_| IngestError::BatchTooLarge { limit: self.limit })?;
+        bytes(&mut self.texts, 4, text.as_bytes());
+        self.symbols.insert(text.into(), number);
+        Ok(number)
+    }
+
+    /// Begins a series with these labels.
+    pub(crate) fn open(&mut self, labels: &[[Symbol; 2]]) {
+        self.open.clear();
+        self.nested.clear();
+        for number in labels.as_flattened() {
+            varint(&mut self.nested, u64::from(*number));
+        }
+        bytes(&mut self.open, 1, &self.nested);
+    }
+
+    /// A float sample of the open series, from data point `point`.
+    pub(crate) fn sample(
+        &mut self,
+        point: u32,
+        timestamp_ms: i64,
+        value: f64,
+        start_ms: i64,
+    ) -> Result<(), IngestError> {
+        self.take(ORIGIN_BYTES)?;
+        self.sample_points.push(point);
+        self.nested.clear();
+        double(&mut self.nested, 1, value);
+        number(&mut self.nested, 2, timestamp_ms.cast_unsigned());
+        number(&mut self.nested, 3, start_ms.cast_unsigned());
+        bytes(&mut self.open, 2, &self.nested);
+        Ok(())
+    }
+
+    /// A histogram of the open series, as an encoded message.
+    pub(crate) fn histogram(&mut self, point: u32, message: &[u8]) -> Result<(), IngestError> {
+        self.take(ORIGIN_BYTES)?;
+        self.histogram_points.push(point);
+        bytes(&mut self.open, 3, message);
+        Ok(())
+    }
+
+    /// An exemplar of the open series.
+    pub(crate) fn exemplar(&mut self, labels: &[[Symbol; 2]], value: f64, timestamp_ms: i64) {
+        let mut refs = Vec::new();
+        for number in labels.as_flattened() {
+            varint(&mut refs, u64::from(*number));
+        }
+        self.nested.clear();
+        bytes(&mut self.nested, 1, &refs);
+        double(&mut self.nested, 2, value);
+        number(&mut self.nested, 3, timestamp_ms.cast_unsigned());
+        bytes(&mut self.open, 4, &self.nested);
+    }
+
+    /// Ends the open series.
+    pub(crate) fn close(&mut self, info: FamilyInfo) -> Result<(), IngestError> {
+        self.nested.clear();
+        number(&mut self.nested, 1, u64::from(info.metric_type));
+        number(&mut self.nested, 3, u64::from(info.help));
+        number(&mut self.nested, 4, u64::from(info.unit));
+        if !self.nested.is_empty() {
+            bytes(&mut self.open, 5, &self.nested);
+        }
+        self.take(self.open.len() + 6)?;
+        bytes(&mut self.series, 5, &self.open);
+        Ok(())
+    }
+
+    /// The message.
+    pub(crate) fn finish(mut self) -> (Vec<u8>, Vec<u32>, Vec<u32>) {
+        self.texts.append(&mut self.series);
+        (self.texts, self.sample_points, self.histogram_points)
+    }
+}
+
+/// Appends a varint.
+pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
+}
+
+/// Appends a field of bytes.
+pub(crate) fn bytes(out: &mut Vec<u8>, field: u32, content: &[u8]) {
+    varint(out, u64::from(field) << 3 | 2);
+    varint(out, content.len() as u64);
+    out.extend_from_slice(content);
+}
+
+/// Appends a varint field, but not 0.
+pub(crate) fn number(out: &mut Vec<u8>, field: u32, value: u64) {
+    if value != 0 {
+        varint(out, u64::from(field) << 3);
+        varint(out, value);
+    }
+}
+
+/// Appends a double field, also 0.
+pub(crate) fn double(out: &mut Vec<u8>, field: u32, value: f64) {
+    varint(out, u64::from(field) << 3 | 1);
+    out.extend_from_slice(&value.to_bits().to_le_bytes());
+}
+
+/// Undoes [`crate::wire::zigzag`].
+pub(crate) const fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}

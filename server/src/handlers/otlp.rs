@@ -1,0 +1,231 @@
+//! OTLP metrics over HTTP, in protobuf and in JSON; the part that gRPC shares with it too.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use ephemeris_ingest::body::{Compression, decompress};
+use ephemeris_ingest::otlp::answer::{self, Encoding, Unit};
+use ephemeris_ingest::otlp::{self, NO_POINT, Translated};
+use ephemeris_ingest::{Limits, remote_write};
+use ephemeris_model::{BodyKind, WriteOutcome};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::api::error::{ErrorType, RETRY_AFTER_SECONDS};
+use crate::api::{ApiError, Tenant};
+use crate::app::App;
+use crate::arrivals::Protocol;
+use crate::body;
+use crate::metrics::WriteEnd;
+use crate::totals::StoredSeries;
+use crate::workers::Scratch;
+
+use super::push::{read, refused_body};
+
+/// What became of a request.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// Points refused.
+    pub refused: u64,
+    /// Why, or what is worth telling; empty if nothing is.
+    pub message: String,
+}
+
+/// `POST /v1/metrics`: stores an `ExportMetricsServiceRequest`.
+pub async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response {
+    let began = Instant::now();
+    let (parts, request_body) = request.into_parts();
+    let encoding = encoding_of(&parts.headers);
+    let accepted = encoding.and_then(|encoding| {
+        let compression = compression_of(&parts.headers)?;
+        Ok((encoding, compression, Tenant::from_headers(&parts.headers)?))
+    });
+    let (encoding, compression, tenant) = match accepted {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            body::drain(request_body).await;
+            app.metrics.write_ended(WriteEnd::Invalid, began.elapsed());
+            return failure(encoding_of(&parts.headers).unwrap_or(Encoding::Json), &error);
+        }
+    };
+    let stated = body::stated_bytes(&request_body);
+    let result = match read(&app, request_body, stated).await {
+        Ok((bytes, room)) => {
+            let request = Export { bytes, compression, encoding, room };
+            store_metrics(&app, tenant, request).await
+        }
+        Err(error) => Err(error),
+    };
+    app.metrics.write_ended(end_of(&result), began.elapsed());
+    match result {
+        Ok(received) => success(encoding, &received),
+        Err(error) => failure(encoding, &error),
+    }
+}
+
+/// How a request ended, for the metrics.
+pub(super) fn end_of(result: &Result<Received, ApiError>) -> WriteEnd {
+    match result {
+        Ok(received) if received.refused == 0 => WriteEnd::Stored,
+        Ok(_) => WriteEnd::Partial,
+        Err(error) if is_temporary(error) => WriteEnd::Busy,
+        Err(_) => WriteEnd::Invalid,
+    }
+}
+
+/// A request as it came.
+pub(super) struct Export {
+    pub(super) bytes: Bytes,
+    pub(super) compression: Compression,
+    pub(super) encoding: Encoding,
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// Translates and stores a request on a worker.
+pub(super) async fn store_metrics(
+    app: &Arc<App>,
+    tenant: Tenant,
+    request: Export,
+) -> Result<Received, ApiError> {
+    app.metrics.body_read(request.bytes.len());
+    let worker_app = Arc::clone(app);
+    let job = move |scratch: &mut Scratch| {
+        let result = translate_and_store(&worker_app, &tenant, &request, scratch);
+        // The body waits in the queue even if its sender went away, so it keeps its room till here.
+        drop(request.room);
+        result
+    };
+    app.ingest.run(job).await?
+}
+
+fn translate_and_store(
+    app: &App,
+    tenant: &Tenant,
+    request: &Export,
+    scratch: &mut Scratch,
+) -> Result<Received, ApiError> {
+    let limits = &app.config.bodies;
+    let refuse = |error| refused_body(&error);
+    let Scratch { ingest, message, protobuf } = scratch;
+    let mut message =
+        decompress(&request.bytes, request.compression, limits, message).map_err(refuse)?;
+    if request.encoding == Encoding::Json {
+        otlp::json::metrics_to_protobuf(message, limits.batch_bytes_max, protobuf)
+            .map_err(refuse)?;
+        message = protobuf;
+    }
+    let store = app.store()?;
+    let (now, owner) = (app.clock.now(), tenant.as_str().to_owned());
+    let stored = StoredSeries { store, tenant: owner, now };
+    let mut session = app.accumulator.session(tenant.as_str(), &stored);
+    let mut translated =
+        otlp::translate(message, &app.config.otlp.options, limits, &mut session).map_err(refuse)?;
+    if !translated.body.is_empty() {
+        // It was made here, from a request within its limits.
+        let limits = Limits { compressed_bytes_max: usize::MAX, ..*limits };
+        let kind = BodyKind::RemoteWrite2Plain;
+        let batch = remote_write::decode(kind, &translated.body, &limits, ingest)
+            .map_err(|error| refused_body(&error))?;
+        let outcome = app.write(tenant, Protocol::Otlp, &batch)?;
+        let refused = refused_points(&translated, &outcome);
+        if outcome.rejects.is_empty() {
+            session.commit();
+        } else {
+            translated.refused.add(refused, outcome.rejects.summary());
+        }
+    }
+    app.metrics.points_refused(translated.refused.points);
+    let message = translated.refused.message();
+    Ok(Received { refused: translated.refused.points, message })
+}
+
+/// How many data points the store refused, whole or in part.
+fn refused_points(translated: &Translated, outcome: &WriteOutcome) -> u64 {
+    let origins = translated.sample_points.iter().chain(&translated.histogram_points);
+    let refused = origins.enumerate().filter(|(item, _)| outcome.is_refused(*item));
+    let points: HashSet<u32> =
+        refused.map(|(_, point)| *point).filter(|p| *p != NO_POINT).collect();
+    points.len() as u64
+}
+
+/// How the request is encoded, by its content type.
+fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = text.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/x-protobuf") {
+        Ok(Encoding::Protobuf)
+    } else if media_type.eq_ignore_ascii_case("application/json") {
+        Ok(Encoding::Json)
+    } else {
+        Err(ApiError::new(
+            ErrorType::MediaType,
+            format!(
+                "content type {text:?} is not supported; use application/x-protobuf or \
+                 application/json"
+            ),
+        ))
+    }
+}
+
+/// How the body is compressed.
+pub(super) fn compression_of(headers: &HeaderMap) -> Result<Compression, ApiError> {
+    let mut values = headers.get_all(CONTENT_ENCODING).iter();
+    let Some(value) = values.next() else { return Ok(Compression::None) };
+    let known = value.to_str().ok().and_then(Compression::from_name);
+    known.filter(|_| values.next().is_none()).ok_or_else(|| {
+        let names = Compression::NAMES;
+        let text = format!("content encoding {value:?} is not supported; use one of {names}");
+        ApiError::new(ErrorType::MediaType, text)
+    })
+}
+
+fn success(encoding: Encoding, received: &Received) -> Response {
+    let body = answer::response(encoding, Unit::DataPoints, received.refused, &received.message);
+    with_type(StatusCode::OK, encoding, body)
+}
+
+fn failure(encoding: Encoding, error: &ApiError) -> Response {
+    // Senders of OTLP give up on a 500, so what may pass is never one.
+    let status = if is_temporary(error) && error.error_type != ErrorType::RateLimited {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        error.error_type.status()
+    };
+    let body = answer::status(encoding, grpc_code(error), &error.message);
+    let mut response = with_type(status, encoding, body);
+    if is_temporary(error) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    response
+}
+
+fn with_type(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response {
+    let media_type = HeaderValue::from_static(encoding.media_type());
+    (status, [(CONTENT_TYPE, media_type)], body).into_response()
+}
+
+/// Whether the same request may be fine later.
+pub(super) const fn is_temporary(error: &ApiError) -> bool {
+    matches!(
+        error.error_type,
+        ErrorType::Unavailable | ErrorType::Internal | ErrorType::Timeout | ErrorType::RateLimited
+    )
+}
+
+/// The code of gRPC for an error.
+pub(super) const fn grpc_code(error: &ApiError) -> u8 {
+    match error.error_type {
+        ErrorType::TooLarge | ErrorType::RateLimited => 8,
+        ErrorType::NotFound => 5,
+        ErrorType::Unsupported | ErrorType::MediaType => 12,
+        ErrorType::Canceled => 1,
+        ErrorType::Slow => 4,
+        ErrorType::Unavailable | ErrorType::Internal | ErrorType::Timeout => 14,
+        ErrorType::BadData | ErrorType::Execution | ErrorType::Disabled => 3,
+    }
+}

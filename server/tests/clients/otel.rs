@@ -1,0 +1,96 @@
+//! OpenTelemetry's own SDKs send to the server; what they recorded is queried back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::programs::{Server, clients_dir, get, start_server};
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/otel/");
+
+/// What each script records, as queries and their values; `SHOP` stands for its labels.
+const RECORDED: [(&str, &str); 12] = [
+    ("http_requests_total{SHOP,http_method=\"GET\"}", "6"),
+    ("explicit_seconds_count{SHOP}", "6"),
+    ("explicit_seconds_sum{SHOP}", "15"),
+    ("explicit_seconds_bucket{SHOP,le=\"1\"}", "2"),
+    ("explicit_seconds_bucket{SHOP,le=\"5\"}", "5"),
+    ("explicit_seconds_bucket{SHOP,le=\"+Inf\"}", "6"),
+    ("histogram_count(exponential_seconds{SHOP})", "6"),
+    ("histogram_sum(exponential_seconds{SHOP})", "15"),
+    ("histogram_quantile(1, exponential_seconds{SHOP}) > bool 5.9", "1"),
+    // A cumulative sender exports once more when it ends.
+    ("count_over_time(http_requests_total{SHOP}[5m]) >= bool 3", "1"),
+    ("resets(http_requests_total{SHOP}[5m])", "0"),
+    ("level_bytes{SHOP}", "-6"),
+];
+
+async fn value(server: &Server, query: &str) -> String {
+    let encoded: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
+    let path = format!("/api/v1/query?query={encoded}");
+    let (_, body) = get(server.address, &path).await.expect("the server answers");
+    let answer: Value = serde_json::from_slice(&body).expect("JSON");
+    let result = &answer["data"]["result"];
+    assert!(result.as_array().is_some_and(|all| all.len() == 1), "{query}: {answer}");
+    result[0]["value"][1].as_str().expect("a value").to_owned()
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("the client can be started; `make test-clients`");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?}: {said}{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
+async fn check(server: &Server, protocol: &str, temporality: &str) {
+    let shop = format!("job=\"{protocol}/shop\",instance=\"{temporality}\"");
+    for (query, expected) in RECORDED {
+        let query = query.replace("SHOP", &shop);
+        assert_eq!(value(server, &query).await, expected, "{query}");
+    }
+}
+
+async fn python(protocol: &str, endpoint: impl Fn(&Server) -> String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = start_server(dir.path()).await;
+    let python = clients_dir().join("otel-python/bin/python");
+    for temporality in ["cumulative", "delta"] {
+        let script = format!("{SCRIPTS}record.py");
+        run(Command::new(&python).args([&script, protocol, &endpoint(&server), temporality]));
+        check(&server, protocol, temporality).await;
+    }
+}
+
+fn http(address: SocketAddr) -> String {
+    format!("http://{address}/v1/metrics")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_over_http() {
+    python("http", |server| http(server.otlp_http)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_over_grpc() {
+    python("grpc", |server| format!("http://{}", server.otlp_grpc)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_javascript_sdk_in_json() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = start_server(dir.path()).await;
+    let modules: PathBuf = clients_dir().join("otel-js");
+    for temporality in ["cumulative", "delta"] {
+        // On the main address as well.
+        let url = http(if temporality == "delta" { server.address } else { server.otlp_http });
+        let mut node = Command::new("node");
+        node.arg(format!("{SCRIPTS}record.mjs")).arg(&modules).args([&url, temporality]);
+        run(&mut node);
+        check(&server, "json", temporality).await;
+    }
+}
