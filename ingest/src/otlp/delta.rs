@@ -19,14 +19,20 @@ use ephemeris_model::FloatHistogram;
 
 use crate::error::IngestError;
 
-use super::histogram::downscale;
 use super::labels::Pair;
-use super::point::{BUCKETS_MAX, Buckets, ExplicitValue, ExponentialValue};
+use super::point::{ExplicitValue, ExponentialValue};
+use seed::{exponential_of, seed_explicit};
+use sums::{add_explicit, add_exponential};
+
+mod seed;
+mod sums;
 
 /// Tenants share so many locks.
 const LOCKS: usize = 16;
 /// Below this resolution buckets of a running total are not merged any further.
 const SCALE_MIN: i32 = -4;
+/// Memory of a total as a rule; larger ones, as of histograms, leave room for fewer.
+const SERIES_BYTES: usize = 512;
 /// Nanoseconds of a millisecond.
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -74,7 +80,51 @@ enum Total {
     Exponential(ExponentialValue),
 }
 
-type Totals = HashMap<u128, Running>;
+impl Running {
+    /// Memory it takes, about.
+    fn bytes(&self) -> usize {
+        let buckets = match &self.total {
+            Total::Number(_) => 0,
+            Total::Explicit(total) => total.bounds.len() + total.counts.len(),
+            Total::Exponential(total) => total.positive.counts.len() + total.negative.counts.len(),
+        };
+        size_of::<(u128, Self)>() + buckets * size_of::<u64>()
+    }
+}
+
+/// The totals of some tenants, and the memory they take.
+#[derive(Debug, Default)]
+struct Totals {
+    running: HashMap<u128, Running>,
+    bytes: usize,
+}
+
+impl Totals {
+    fn insert(&mut self, key: u128, running: Running) {
+        self.remove(key);
+        self.bytes += running.bytes();
+        self.running.insert(key, running);
+    }
+
+    fn remove(&mut self, key: u128) {
+        if let Some(old) = self.running.remove(&key) {
+            self.bytes -= old.bytes();
+        }
+    }
+
+    /// Keeps those with the newest points, until their number and memory are within the bounds.
+    fn evict(&mut self, series_max: usize) {
+        let bytes_max = series_max.saturating_mul(SERIES_BYTES);
+        while self.running.len() > series_max || self.bytes > bytes_max {
+            let mut times: Vec<u64> = self.running.values().map(|r| r.time_ns).collect();
+            let surplus = times.len().saturating_sub(series_max).max(times.len().div_ceil(8));
+            let (_, bound, _) = times.select_nth_unstable(surplus - 1);
+            let bound = *bound;
+            self.running.retain(|_, r| r.time_ns > bound);
+            self.bytes = self.running.values().map(Running::bytes).sum();
+        }
+    }
+}
 
 /// The totals of all tenants.
 #[derive(Debug)]
@@ -157,8 +207,8 @@ impl Session<'_> {
     pub fn commit(mut self) {
         self.touched.clear();
         let series_max = self.accumulator.series_max;
-        if let Some(totals) = self.totals.as_mut().filter(|totals| totals.len() > series_max) {
-            evict(totals, series_max - series_max / 8);
+        if let Some(totals) = &mut self.totals {
+            totals.evict(series_max);
         }
     }
 
@@ -249,12 +299,12 @@ impl Session<'_> {
         let key = self.accumulator.hash(self.tenant, key);
         let stored = self.stored;
         let totals = self.lock();
-        if !totals.contains_key(&key)
+        if !totals.running.contains_key(&key)
             && let Some(running) = seed(stored).map_err(unreadable)?
         {
             totals.insert(key, running);
         }
-        let running = totals.get(&key);
+        let running = totals.running.get(&key);
         if let Some(running) = running.filter(|r| !ends_after(window, r.time_ns)) {
             let time_ms = ms(window.time_ns);
             if window.time_ns == running.time_ns
@@ -293,7 +343,7 @@ impl Drop for Session<'_> {
     fn drop(&mut self) {
         if let Some(totals) = &mut self.totals {
             for key in &self.touched {
-                totals.remove(key);
+                totals.remove(*key);
             }
         }
     }
@@ -317,18 +367,6 @@ fn ends_after(window: Window, time_ns: u64) -> bool {
     window.time_ns > time_ns
 }
 
-/// Keeps the `keep` totals with the newest points.
-fn evict(totals: &mut Totals, keep: usize) {
-    let mut times: Vec<u64> = totals.values().map(|r| r.time_ns).collect();
-    let surplus = times.len().saturating_sub(keep);
-    if surplus == 0 {
-        return;
-    }
-    let (_, bound, _) = times.select_nth_unstable(surplus - 1);
-    let bound = *bound;
-    totals.retain(|_, r| r.time_ns > bound);
-}
-
 fn running(sample: &StoredSample, total: Total) -> Running {
     let time_ns = sample.timestamp_ms.max(0).cast_unsigned().saturating_mul(NS_PER_MS);
     Running { start_ms: sample.start_ms, time_ns, total }
@@ -342,171 +380,4 @@ fn sorted<'a>(labels: &'a [Pair<'_>], changed: &[(&'a str, &'a str)]) -> Vec<(&'
     out.retain(|(_, value)| !value.is_empty());
     out.sort_unstable();
     out
-}
-
-/// A whole count that a float holds.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "out of range is clamped, and no count is"
-)]
-fn whole(value: f64) -> u64 {
-    value.round() as u64
-}
-
-fn seed_explicit(
-    stored: &dyn Stored,
-    labels: &[Pair<'_>],
-    family: &str,
-    like: &ExplicitValue,
-) -> Result<Option<Running>, String> {
-    if let Some(newest) = stored.newest(&sorted(labels, &[]))?
-        && let Some(histogram) = newest.histogram.as_deref()
-    {
-        return Ok(custom_of(histogram, like).map(|t| running(&newest, Total::Explicit(t))));
-    }
-    let newest = |suffix: &str, le: &str| {
-        let name = format!("{family}_{suffix}");
-        stored.newest(&sorted(labels, &[("__name__", &name), ("le", le)]))
-    };
-    let Some(count) = newest("count", "")? else { return Ok(None) };
-    let mut total = ExplicitValue {
-        count: whole(count.value),
-        sum: newest("sum", "")?.map(|s| s.value),
-        bounds: like.bounds.clone(),
-        counts: Vec::with_capacity(like.counts.len()),
-    };
-    let mut below = 0;
-    for bound in &like.bounds {
-        // A bound the series does not have: its buckets changed.
-        let Some(bucket) = newest("bucket", &bound.to_string())? else { return Ok(None) };
-        let upto = whole(bucket.value);
-        total.counts.push(upto.saturating_sub(below));
-        below = upto;
-    }
-    if !like.counts.is_empty() {
-        total.counts.push(total.count.saturating_sub(below));
-    }
-    Ok(Some(running(&count, Total::Explicit(total))))
-}
-
-/// Buckets of a side by index, with the gaps filled.
-fn dense(spans: &[ephemeris_model::Span], counts: &[f64]) -> Option<(i64, Vec<u64>)> {
-    let (mut index, mut first, mut out) = (0_i64, None, Vec::new());
-    let mut counts = counts.iter();
-    for span in spans {
-        index += i64::from(span.offset);
-        let first = *first.get_or_insert(index);
-        let length = usize::try_from(index - first).ok()?;
-        if length + span.length as usize > BUCKETS_MAX {
-            return None;
-        }
-        out.resize(length, 0);
-        out.extend(counts.by_ref().take(span.length as usize).map(|n| whole(*n)));
-        index += i64::from(span.length);
-    }
-    Some((first.unwrap_or(0), out))
-}
-
-fn custom_of(histogram: &FloatHistogram, like: &ExplicitValue) -> Option<ExplicitValue> {
-    let (first, counts) = dense(&histogram.positive_spans, &histogram.positive_buckets)?;
-    let mut all = vec![0; usize::try_from(first).ok().filter(|n| *n <= BUCKETS_MAX)?];
-    all.extend(counts);
-    let fits = histogram.custom_values == like.bounds && all.len() <= like.bounds.len() + 1;
-    all.resize(if like.counts.is_empty() { 0 } else { like.bounds.len() + 1 }, 0);
-    fits.then(|| ExplicitValue {
-        count: whole(histogram.count),
-        sum: Some(histogram.sum),
-        bounds: like.bounds.clone(),
-        counts: all,
-    })
-}
-
-fn exponential_of(histogram: &FloatHistogram) -> Option<ExponentialValue> {
-    let side = |spans, counts| {
-        let (first, counts) = dense(spans, counts)?;
-        let offset = i32::try_from(first - 1).ok()?;
-        Some(Buckets { offset, counts })
-    };
-    (histogram.schema >= SCALE_MIN).then_some(())?;
-    Some(ExponentialValue {
-        count: whole(histogram.count),
-        sum: Some(histogram.sum),
-        scale: histogram.schema,
-        zero_count: whole(histogram.zero_count),
-        zero_threshold: histogram.zero_threshold,
-        positive: side(&histogram.positive_spans, &histogram.positive_buckets)?,
-        negative: side(&histogram.negative_spans, &histogram.negative_buckets)?,
-    })
-}
-
-fn add_sums(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    Some(a? + b?)
-}
-
-/// A count that a native histogram can hold.
-fn add_counts(a: u64, b: u64) -> Option<u64> {
-    a.checked_add(b).filter(|sum| i64::try_from(*sum).is_ok())
-}
-
-fn add_explicit(a: &ExplicitValue, b: &ExplicitValue) -> Option<ExplicitValue> {
-    if a.bounds != b.bounds || a.counts.len() != b.counts.len() {
-        return None;
-    }
-    let counts = a.counts.iter().zip(&b.counts).map(|(a, b)| add_counts(*a, *b));
-    Some(ExplicitValue {
-        count: add_counts(a.count, b.count)?,
-        sum: add_sums(a.sum, b.sum),
-        bounds: a.bounds.clone(),
-        counts: counts.collect::<Option<_>>()?,
-    })
-}
-
-fn add_exponential(a: &ExponentialValue, b: &ExponentialValue) -> Option<ExponentialValue> {
-    if a.zero_threshold.to_bits() != b.zero_threshold.to_bits() {
-        return None;
-    }
-    let mut scale = a.scale.min(b.scale);
-    loop {
-        let side = |x: &Buckets, y: &Buckets| {
-            let x = downscale(x, (a.scale - scale).unsigned_abs()).ok()?;
-            let y = downscale(y, (b.scale - scale).unsigned_abs()).ok()?;
-            add_buckets(&x, &y)
-        };
-        if let (Some(positive), Some(negative)) =
-            (side(&a.positive, &b.positive), side(&a.negative, &b.negative))
-        {
-            return Some(ExponentialValue {
-                count: add_counts(a.count, b.count)?,
-                sum: add_sums(a.sum, b.sum),
-                scale,
-                zero_count: add_counts(a.zero_count, b.zero_count)?,
-                zero_threshold: a.zero_threshold,
-                positive,
-                negative,
-            });
-        }
-        if scale <= SCALE_MIN {
-            return None;
-        }
-        // Too many buckets between the two: a coarser resolution has fewer.
-        scale -= 1;
-    }
-}
-
-fn add_buckets(a: &Buckets, b: &Buckets) -> Option<Buckets> {
-    if a.counts.is_empty() || b.counts.is_empty() {
-        return Some(if a.counts.is_empty() { b.clone() } else { a.clone() });
-    }
-    let end = |x: &Buckets| i64::from(x.offset) + x.counts.len() as i64;
-    let (first, last) = (a.offset.min(b.offset), end(a).max(end(b)));
-    let length = usize::try_from(last - i64::from(first)).ok().filter(|n| *n <= BUCKETS_MAX)?;
-    let mut counts = vec![0; length];
-    for side in [a, b] {
-        let at = usize::try_from(i64::from(side.offset) - i64::from(first)).ok()?;
-        for (slot, count) in counts.get_mut(at..)?.iter_mut().zip(&side.counts) {
-            *slot = add_counts(*slot, *count)?;
-        }
-    }
-    Some(Buckets { offset: first, counts })
 }

@@ -17,6 +17,9 @@ use crate::output::{varint, zigzag};
 /// Bytes kept for the length of a message, which is known only after it.
 const LENGTH_BYTES: usize = 5;
 
+/// A buffer that grew beyond this for one large body is given back at the next.
+const KEEP_BYTES: usize = 4 << 20;
+
 /// Brings an `ExportMetricsServiceRequest` into protobuf, into `out`, which is cleared first.
 ///
 /// # Errors
@@ -27,13 +30,14 @@ pub fn metrics_to_protobuf(
     out: &mut Vec<u8>,
 ) -> Result<(), IngestError> {
     out.clear();
+    out.shrink_to(KEEP_BYTES);
     let mut sink = Sink { out, bytes_max, is_too_large: false };
     let mut json = serde_json::Deserializer::from_slice(body);
     let seed = MessageSeed { message: &METRICS_REQUEST, sink: &mut sink };
     let result = seed.deserialize(&mut json).and_then(|()| json.end());
-    let (got, is_too_large) = (sink.out.len(), sink.is_too_large);
+    let is_too_large = sink.is_too_large;
     match result {
-        Err(_) if is_too_large => Err(IngestError::DecompressedTooLarge { got, limit: bytes_max }),
+        Err(_) if is_too_large => Err(IngestError::BatchTooLarge { limit: bytes_max }),
         Err(error) => Err(IngestError::BadMessage(format!("malformed JSON: {error}"))),
         Ok(()) => Ok(()),
     }
@@ -440,7 +444,7 @@ mod tests {
         let mut out = Vec::new();
         let long = format!(r#"{{"resourceMetrics":[{{"schemaUrl":"{}"}}]}}"#, "x".repeat(100));
         let error = metrics_to_protobuf(long.as_bytes(), 50, &mut out).expect_err("too large");
-        assert!(matches!(error, IngestError::DecompressedTooLarge { limit: 50, .. }), "{error}");
+        assert!(matches!(error, IngestError::BatchTooLarge { limit: 50 }), "{error}");
     }
 
     #[test]

@@ -176,7 +176,7 @@ pub(super) fn label_name(naming: Naming, name: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(name));
     }
     let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let escaped: Cow<'_, str> = if name.chars().all(valid) {
+    let escaped: Cow<'_, str> = if name.bytes().all(|b| valid(char::from(b))) {
         Cow::Borrowed(name)
     } else {
         Cow::Owned(name.chars().map(|c| if valid(c) { c } else { '_' }).collect())

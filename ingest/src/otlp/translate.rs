@@ -172,7 +172,8 @@ impl Walk<'_, '_> {
                     let labels = point_labels(&mut point.attributes, resource, scope, naming);
                     times.add(time_ms(point.time_ns));
                     let (out, deltas) = (&mut self.out, &mut *self.deltas);
-                    Series { out, deltas, options: self.options, family, labels, number }
+                    let (options, symbols) = (self.options, Vec::new());
+                    Series { out, deltas, options, family, labels, symbols, number }
                         .write(&point)?
                 }
                 Err(text) => Err(text.clone()),

@@ -30,6 +30,8 @@ pub(super) struct Series<'w, 'd, 'm> {
     pub(super) family: &'w Family,
     /// Labels of the point, without a name.
     pub(super) labels: Vec<Pair<'m>>,
+    /// The same as symbols, once they are needed.
+    pub(super) symbols: Vec<[Symbol; 2]>,
     /// Number of the point.
     pub(super) number: u32,
 }
@@ -229,10 +231,9 @@ impl<'m> Series<'_, '_, 'm> {
         suffix: &str,
         more: Option<(&str, &str)>,
     ) -> Result<Vec<[Symbol; 2]>, IngestError> {
-        let mut symbols = Vec::with_capacity(self.labels.len() + 2);
-        for (name, value) in &self.labels {
-            if name != "__name__" && more.is_none_or(|(own, _)| name != own) {
-                symbols.push([self.out.symbol(name)?, self.out.symbol(value)?]);
+        if self.symbols.is_empty() {
+            for (name, value) in &self.labels {
+                self.symbols.push([self.out.symbol(name)?, self.out.symbol(value)?]);
             }
         }
         let name = if suffix.is_empty() {
@@ -240,10 +241,14 @@ impl<'m> Series<'_, '_, 'm> {
         } else {
             self.out.symbol(&format!("{}{suffix}", self.family.name))?
         };
-        symbols.push([self.out.symbol("__name__")?, name]);
+        let mut own = vec![[self.out.symbol("__name__")?, name]];
         if let Some((name, value)) = more {
-            symbols.push([self.out.symbol(name)?, self.out.symbol(value)?]);
+            own.push([self.out.symbol(name)?, self.out.symbol(value)?]);
         }
+        let is_own = |pair: &&[Symbol; 2]| own.iter().any(|[name, _]| *name == pair[0]);
+        let mut symbols = Vec::with_capacity(self.symbols.len() + own.len());
+        symbols.extend(self.symbols.iter().filter(|pair| !is_own(pair)));
+        symbols.append(&mut own);
         Ok(symbols)
     }
 

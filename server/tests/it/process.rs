@@ -12,6 +12,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ephemeris"));
     command.arg("serve").arg("--data-dir").arg(data_dir).args(["--listen", "127.0.0.1:0"]);
+    command.args(["--otlp-http-listen", "127.0.0.1:0", "--otlp-grpc-listen", "127.0.0.1:0"]);
     command.args(["--self-metrics-interval", "0"]).stdin(Stdio::null());
     command
 }
@@ -289,4 +290,38 @@ fn a_second_signal_ends_it_at_once() {
     process.signal("-TERM");
     assert_eq!(process.wait().0, Some(130));
     drop(stream);
+}
+
+#[test]
+fn delta_totals_survive_a_kill() {
+    let dir = tempdir().expect("a temporary directory");
+    let at = crate::support::minute_ms() - 60_000;
+    let send = |process: &Process, second: i64, value: i64| {
+        let point = serde_json::json!({
+            "startTimeUnixNano": format!("{}000000", at + second * 1000 - 1000),
+            "timeUnixNano": format!("{}000000", at + second * 1000), "asInt": value});
+        let metric = serde_json::json!({"name": "d", "sum": {"aggregationTemporality": 1,
+            "isMonotonic": true, "dataPoints": [point]}});
+        let body = crate::otlp::request(&metric);
+        let head = "POST /v1/metrics HTTP/1.1\r\nContent-Type: application/json\r\n";
+        let (status, text) = exchange(process.address, head, body.as_bytes());
+        assert_eq!((status.as_str(), text.as_str()), ("HTTP/1.1 200 OK", "{}"));
+    };
+    for round in 0..3 {
+        let process = Process::start(dir.path());
+        // The last one before the kill is sent again, as by a sender that got no answer.
+        for second in round * 10..=round * 10 + 10 {
+            send(&process, second, 1);
+        }
+        process.signal("-KILL");
+        assert_eq!(process.wait().0, None);
+    }
+    let process = Process::start(dir.path());
+    let query = crate::support::encode("d_total");
+    let time = crate::support::seconds(at + 30_000);
+    let head = format!("GET /api/v1/query?query={query}&time={time} HTTP/1.1\r\n");
+    let (_, body) = exchange(process.address, &head, b"");
+    assert!(body.contains("\"31\""), "31 seconds with one each: {body}");
+    process.signal("-TERM");
+    assert_eq!(process.wait().0, Some(0));
 }
