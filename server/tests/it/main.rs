@@ -5,6 +5,7 @@ mod contract;
 mod documents;
 mod endpoints;
 mod isolation;
+mod loki_api;
 mod loki_push;
 mod process;
 mod support;
