@@ -7,6 +7,7 @@ mod endpoints;
 mod grpc;
 mod import;
 mod isolation;
+mod loki_api;
 mod loki_push;
 mod otlp;
 mod process;

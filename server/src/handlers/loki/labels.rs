@@ -6,11 +6,12 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use ephemeris_model::LogSource;
 use ephemeris_query::budget::Budget;
+use ephemeris_query::logs::parse::parse_matchers;
 use serde_json::{Map, Value, json};
 
 use super::error::LokiError;
 use super::params;
-use super::request::{LokiRequest, matchers_of, now_ns};
+use super::request::{LokiRequest, now_ns};
 use super::tenants::Tenants;
 use crate::api::stream::Prepared;
 use crate::app::App;
@@ -76,7 +77,7 @@ pub async fn series(
     let range = params::range(&request.form, now_ns(&app))?;
     let form = &request.form;
     let texts = form.all("match[]").chain(form.all("match")).filter(|text| !text.is_empty());
-    let selectors: Vec<_> = texts.map(matchers_of).collect::<Result<_, _>>()?;
+    let selectors: Vec<_> = texts.map(parse_matchers).collect::<Result<_, _>>()?;
     let run = move |_: &LokiRequest, source: &Tenants, _: &Budget| {
         let object = |labels: &ephemeris_model::Labels| {
             let pairs = labels.iter().map(|(name, value)| (name.to_owned(), json!(value)));

@@ -7,8 +7,7 @@ use axum::extract::{FromRequest, Request};
 use ephemeris_model::Matcher;
 use ephemeris_model::logs::NANOS_PER_MILLI;
 use ephemeris_query::budget::{Budget, BudgetLimits};
-use ephemeris_query::logs::ast::Expr;
-use ephemeris_query::logs::parse::parse;
+use ephemeris_query::logs::parse::parse_matchers;
 use ephemeris_query::logs::result::Categories;
 
 use http::HeaderMap;
@@ -78,7 +77,7 @@ impl LokiRequest {
     pub(super) fn matchers(&self, name: &str) -> Result<Vec<Matcher>, LokiError> {
         match self.form.get(name) {
             None => Ok(Vec::new()),
-            Some(text) => matchers_of(text),
+            Some(text) => Ok(parse_matchers(text)?),
         }
     }
 
@@ -114,17 +113,6 @@ impl LokiRequest {
         let result = app.queries.run(task).await?;
         drop(client);
         result
-    }
-}
-
-/// A selector as matchers; `{}` selects everything.
-pub(super) fn matchers_of(text: &str) -> Result<Vec<Matcher>, LokiError> {
-    if text.split_whitespace().collect::<String>() == "{}" {
-        return Ok(Vec::new());
-    }
-    match parse(text)? {
-        Expr::Log(expr) => Ok(expr.matchers),
-        Expr::Metric(_) => Err(LokiError::bad("only label matchers are supported")),
     }
 }
 
