@@ -1,5 +1,6 @@
-//! PromQL for Ephemeris: from the text of a query to its answer. No I/O and no HTTP; what a query
-//! reads comes from a [`Source`](ephemeris_model::Source).
+//! PromQL and LogQL for Ephemeris: from the text of a query to its answer. No I/O and no HTTP; what
+//! a query reads comes from a [`Source`](ephemeris_model::Source) or a
+//! [`LogSource`](ephemeris_model::LogSource).
 //!
 //! | module | holds |
 //! |---|---|
@@ -8,6 +9,7 @@
 //! | [`promql::engine`] | plans, rewrites and runs a tree; `plan`, `rewrite`, [`promql::exec`] |
 //! | [`promql::functions`], [`promql::histogram`] | what functions and native histograms compute |
 //! | [`promql::result`], [`promql::annotations`] | the answer: values, warnings, infos, statistics |
+//! | [`logs`] | LogQL, laid out the same way; its own table is there |
 //! | [`budget`] | what one query may use |
 //! | [`script`] | conformance scripts and the source in memory they run on |
 //!

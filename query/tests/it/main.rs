@@ -1,6 +1,7 @@
-//! PromQL from text to answer, by scripts.
+//! PromQL and LogQL from text to answer, by scripts.
 
 mod engine;
+mod logs;
 mod print;
 mod random;
 mod scripts;

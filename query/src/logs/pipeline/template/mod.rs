@@ -1,9 +1,17 @@
-//! Go's templates, as far as log queries use them.
+//! Go's templates, as far as log queries use them: pipelines, variables, `if`, `range`, `with`, and
+//! the functions Loki has. Named templates are not supported.
 
-use crate::logs::pipeline::EntryState;
+mod exec;
+mod functions;
+mod json_value;
+mod parse;
+mod text_functions;
+mod time;
+mod value;
+
+use super::state::EntryState;
 
 /// What a template sees.
-#[expect(dead_code, reason = "templates stand for themselves until they are executed")]
 pub(super) struct Input<'a> {
     pub(super) timestamp_ns: i64,
     pub(super) line: &'a [u8],
@@ -13,19 +21,28 @@ pub(super) struct Input<'a> {
 /// A parsed template.
 #[derive(Debug)]
 pub(super) struct Template {
-    text: String,
+    name: &'static str,
+    nodes: Vec<parse::Node>,
+    /// Names of labels it looks at.
+    fields: Vec<String>,
 }
 
 impl Template {
-    pub(super) fn new(_name: &str, text: &str) -> Result<Self, String> {
-        Ok(Self { text: text.to_owned() })
+    pub(super) fn new(name: &'static str, text: &str) -> Result<Self, String> {
+        let nodes = parse::parse(text).map_err(|error| format!("template: {name}:1: {error}"))?;
+        let mut fields = Vec::new();
+        parse::fields_of(&nodes, &mut fields);
+        Ok(Self { name, nodes, fields })
     }
 
-    pub(super) fn execute(&self, _input: &Input<'_>) -> Result<String, String> {
-        Ok(self.text.clone())
+    /// The text it makes of an entry.
+    pub(super) fn execute(&self, input: &Input<'_>) -> Result<String, String> {
+        exec::execute(&self.nodes, input).map_err(|error| {
+            format!("template: {}:1: executing \"{}\": {error}", self.name, self.name)
+        })
     }
 
-    pub(super) fn fields(&self) -> Vec<&str> {
-        Vec::new()
+    pub(super) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(String::as_str)
     }
 }

@@ -1,0 +1,191 @@
+//! LogQL scripts must pass: our own all of them, Loki's as many as they did before. And what is
+//! printed parses again.
+//!
+//! `query/tests/logqltest-passes.txt` says how many queries of each of Loki's files pass; it is
+//! written anew as the list of Prometheus' scripts is.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use ephemeris_query::logs::ast::Expr;
+use ephemeris_query::logs::parse::parse;
+use ephemeris_query::logs::print::prettify;
+use ephemeris_query::logs::script::{run, run_cases};
+use ephemeris_query::script::Report;
+use proptest::prelude::*;
+
+fn files_in(folder: &Path) -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(folder).expect("the folder can be read");
+    let mut files: Vec<(String, String)> = entries
+        .map(|entry| entry.expect("the folder can be read").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "logqltest" || e == "jsonl"))
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(&path).expect("a file can be read"))
+        })
+        .collect();
+    files.sort_unstable();
+    files
+}
+
+fn run_file(name: &str, text: &str) -> Report {
+    let is_cases = Path::new(name).extension().is_some_and(|extension| extension == "jsonl");
+    if is_cases { run_cases(text) } else { run(text) }
+}
+
+fn failures(name: &str, report: &Report) -> String {
+    let mut out = String::new();
+    for failure in &report.failures {
+        let _ = writeln!(
+            out,
+            "{name}:{}: {}\n  {}\n  expected {}\n  got {}",
+            failure.line, failure.problem, failure.query, failure.expected, failure.got
+        );
+    }
+    out
+}
+
+#[test]
+fn own_scripts_pass() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/logs");
+    let mut total = 0;
+    for (name, text) in files_in(&folder) {
+        let report = run_file(&name, &text);
+        let failures = failures(&name, &report);
+        assert!(failures.is_empty(), "{failures}");
+        assert!(report.total > 0 && report.passed == report.total, "{name}: {report:?}");
+        total += report.total;
+    }
+    assert!(total >= 200, "{total} evaluations");
+}
+
+#[test]
+fn loki_scripts_pass_as_before() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/logqltest");
+    if !folder.is_dir() {
+        return;
+    }
+    let passes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/logqltest-passes.txt");
+    let (mut found, mut details) = (String::new(), String::new());
+    for (name, text) in files_in(&folder) {
+        let report = run_file(&name, &text);
+        let _ = writeln!(found, "{name} {}/{}", report.passed, report.total);
+        details.push_str(&failures(&name, &report));
+    }
+    if std::env::var_os("EPHEMERIS_UPDATE_PASSES").is_some() {
+        std::fs::write(&passes, &found).expect("the list can be written");
+        return;
+    }
+    let before = std::fs::read_to_string(&passes).expect("the list is in the repository");
+    let count = |list: &str, name: &str| -> Option<(usize, usize)> {
+        let line = list.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        let (passed, total) = line.split_once('/')?;
+        Some((passed.parse().ok()?, total.parse().ok()?))
+    };
+    for line in before.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let (was, now) = (count(&before, name), count(&found, name));
+        let kept = matches!((was, now), (Some(was), Some(now)) if was.0 <= now.0 && was.1 == now.1);
+        assert!(kept, "{name}: was {was:?}, is {now:?}\n{details}");
+    }
+}
+
+#[test]
+fn deep_and_long_queries_are_refused_on_an_ordinary_stack() {
+    let deep = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("{}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    let queries = [
+        deep("(", "vector(1)", ")", 60_000),
+        deep("sum(", "vector(1)", ")", 20_000),
+        deep("vector(1) + ", "vector(1)", "", 10_000),
+        deep("2 ^ ", "vector(1)", "", 30_000),
+        format!("{{a=\"b\"}} | {}", deep("(", "x=\"1\"", ")", 60_000)),
+        format!("count_over_time({})", deep("(", "{a=\"b\"}[5m]", ")", 60_000)),
+        "x".repeat(1 << 20),
+    ];
+    for query in queries {
+        let thread = std::thread::Builder::new().stack_size(2 << 20);
+        let parsed = thread.spawn(move || parse(&query).is_err()).expect("a thread");
+        assert!(parsed.join().expect("no overflow"));
+    }
+    let allowed = deep("sum(", "vector(1)", ")", 90);
+    assert!(parse(&allowed).is_ok());
+}
+
+fn assert_prints(query: &str) -> Expr {
+    let expr = parse(query).unwrap_or_else(|error| panic!("{query}: {error}"));
+    let line = expr.to_string();
+    for text in [line.clone(), prettify(&expr)] {
+        let again = parse(&text).unwrap_or_else(|error| panic!("{query} as {text}: {error}"));
+        assert_eq!(again.to_string(), line, "{query}");
+    }
+    expr
+}
+
+fn stage() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "(\\|=|!=|\\|~|!~) \"[a-z]{0,4}\"( or \"[a-z]{1,3}\"){0,2}",
+        "(\\|=|!=) ip\\(\"10\\.0\\.0\\.0/8\"\\)",
+        "(\\|>|!>) \"[a-z]{1,3} <_> [a-z]{1,3}\"",
+        "\\| (json|logfmt|unpack|decolorize)",
+        "\\| json [a-c]{1,2}=\"x\\.y\\[0\\]\"",
+        "\\| logfmt --strict --keep-empty [a-c]=\"k\"",
+        "\\| pattern \"<[a-c]> [d-f]\"",
+        "\\| regexp \"\\(\\?P<[a-c]>x\\)\"",
+        "\\| [a-c] (=|!=|>|>=|<|<=) ([0-9]{1,4}|[0-9]{1,3}(ms|s|m|h)|[0-9]{1,3}(B|KB|MiB)|-[0-9])",
+        "\\| [a-c]=\"[a-z]\" (and|or|,) \\([a-c]!~\"[a-z]+\" or [a-c]=ip\\(\"::1\"\\)\\)",
+        "\\| line_format \"x\\{\\{\\.[a-c]\\}\\}\"",
+        "\\| label_format [a-c]=[d-f], g=\"\\{\\{\\.a\\}\\}\"",
+        "\\| (drop|keep) [a-c], [d-f]=~\"[a-z]\"",
+    ]
+}
+
+fn metric() -> impl Strategy<Value = String> {
+    let log = prop::collection::vec(stage(), 0..4)
+        .prop_map(|stages| format!("{{app=\"x\", env!=\"y\"}} {}", stages.join(" ")));
+    let range = (log, "(rate|count_over_time|bytes_rate|absent_over_time)", 1..500_u32)
+        .prop_map(|(log, op, seconds)| format!("{op}({log} [{seconds}s])"));
+    let unwrapped = ("(avg|max|quantile)", "( by \\([a-c], d\\)| without \\(\\)|)").prop_map(
+        |(op, grouping)| {
+            let param = if op == "quantile" { "0.5, " } else { "" };
+            let log = "{a=\"b\"} | logfmt | unwrap duration(x) | __error__=\"\"";
+            format!("{op}_over_time({param}{log} [5m] offset 1h){grouping}")
+        },
+    );
+    let leaf = prop_oneof![range, unwrapped, "vector\\([0-9]{1,3}\\)"];
+    leaf.prop_recursive(3, 12, 2, |inner| {
+        let operator = prop_oneof![
+            Just("+".to_owned()),
+            Just("^".to_owned()),
+            Just("> bool".to_owned()),
+            Just("or".to_owned()),
+            Just("/ on (a) group_left (b)".to_owned()),
+            Just("unless ignoring (a)".to_owned()),
+        ];
+        prop_oneof![
+            (inner.clone(), operator, inner.clone())
+                .prop_map(|(a, op, b)| format!("({a}) {op} {b}")),
+            inner.clone().prop_map(|e| format!("sum by (a) ({e})")),
+            inner.clone().prop_map(|e| format!("topk(3, {e})")),
+            inner.prop_map(|e| format!("label_replace({e}, \"a\", \"$1\", \"b\", \"(.*)\")")),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_parses_to_the_same(query in metric()) {
+        assert_prints(&query);
+    }
+
+    #[test]
+    fn log_queries_print_too(stages in prop::collection::vec(stage(), 0..6)) {
+        assert_prints(&format!("{{app=\"x\"}} {}", stages.join(" ")));
+    }
+
+    #[test]
+    fn nothing_panics(query in "[{}()\\[\\]|=!~<>a-c\"`,5ms ._+-]{0,60}") {
+        let _ = parse(&query);
+    }
+}
