@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use ephemeris_model::TimestampMs;
-
 use crate::catalog::{BlockId, Tombstone};
 use crate::metrics::block::Block;
 use crate::metrics::head::generation::Generation;
@@ -44,11 +42,5 @@ impl Version {
         self.blocks.extend(added);
         self.blocks.sort_by_key(|block| (block.row().range.start, block.row().id));
         out
-    }
-
-    /// Blocks that hold nothing at or after `oldest`.
-    pub(crate) fn expired(&self, oldest: TimestampMs) -> Vec<BlockId> {
-        let rows = self.blocks.iter().map(|block| block.row());
-        rows.filter(|row| row.max_time < oldest).map(|row| row.id).collect()
     }
 }

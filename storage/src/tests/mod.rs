@@ -4,8 +4,15 @@ mod body;
 mod concurrent;
 mod crash;
 mod deletion;
+mod failpoints;
+mod fixture;
+mod flips;
+mod long;
 mod model;
+mod offline;
 mod plain;
+mod random;
+mod room;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
