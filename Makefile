@@ -5,7 +5,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench crash deny build-deps test-clients
+.PHONY: help run build test explore check fmt clippy doc bench crash flips model deny build-deps test-clients
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,12 @@ bench: build ## Ingest 100,000 series x 60 scrapes through HTTP and report
 
 crash: build ## Kill the server 200 times under load and compare what is left (CYCLES=n)
 	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- crash --cycles $(or $(CYCLES),200)
+
+flips: build-deps ## Damage data directories at random and ask what is left (COUNT=n)
+	EPHEMERIS_FLIPS=$(or $(COUNT),2000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- --nocapture tests::flips
+
+model: build-deps ## Random operations on the store against a model of plain maps (COUNT=n)
+	EPHEMERIS_MODEL_OPERATIONS=$(or $(COUNT),1000000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- tests::long
 
 deny: ## Licences, bans and sources of dependencies (installs cargo-deny)
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny

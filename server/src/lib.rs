@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`server`] | start, serve, shut down |
+//! | [`commands`] | `verify`, `inspect`, `export`, `import` |
 //! | [`config`] | the settings: flags, file, environment |
 //! | [`app`] | what all requests share |
 //! | [`router`] | all routes on one screen |
@@ -37,6 +38,7 @@ pub mod api;
 pub mod app;
 pub mod arrivals;
 pub mod body;
+pub mod commands;
 pub mod config;
 pub mod connection;
 pub mod handlers;

@@ -1,8 +1,10 @@
-//! The binary: reads the settings, sets up logging, runs the server.
+//! The binary: reads the settings, sets up logging, runs the server; or one of the other commands.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use clap::ArgMatches;
+use ephemeris::commands;
 use ephemeris::config::{Config, command};
 use ephemeris::server::{Server, ServerError};
 use ephemeris::shutdown;
@@ -13,7 +15,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let matches = command::command().get_matches();
-    let Some(("serve", serve)) = matches.subcommand() else { return ExitCode::FAILURE };
+    let serve = match matches.subcommand() {
+        Some(("serve", serve)) => serve,
+        Some((name, matches)) => return run_command(name, matches),
+        None => return ExitCode::FAILURE,
+    };
     let config = match command::settings(serve, |name| std::env::var_os(name)) {
         Ok(config) => config,
         Err(error) => return fail(&error.to_string()),
@@ -33,6 +39,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// What the store tells meanwhile goes to standard error, if it is worth a warning.
+fn run_command(name: &str, matches: &ArgMatches) -> ExitCode {
+    let filter = EnvFilter::new("warn");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    commands::run(name, matches).unwrap_or_else(|error| fail(&error.to_string()))
+}
+
 fn run(config: Config) -> Result<(), ServerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -44,7 +57,7 @@ fn run(config: Config) -> Result<(), ServerError> {
     result
 }
 
-#[expect(clippy::print_stderr, reason = "logging is not set up yet")]
+#[expect(clippy::print_stderr, reason = "the last word of a command, or before there is a log")]
 fn fail(error: &str) -> ExitCode {
     eprintln!("ephemeris: {error}");
     ExitCode::FAILURE

@@ -241,6 +241,8 @@ fn open_store(app: &App) -> Result<Opening, ServerError> {
     let mut store_config = StoreConfig::new(&config.data_dir);
     store_config.durability = config.durability;
     store_config.retention_ms = config.retention_ms;
+    store_config.retention_bytes = Some(config.retention_bytes).filter(|bytes| *bytes > 0);
+    store_config.disk_reserve = config.disk_reserve;
     store_config.memory_budget_bytes = app.memory_budget_bytes;
     store_config.limits = config.limits;
     store_config.head_chunk_bytes_max = config.head.chunk_bytes_max;

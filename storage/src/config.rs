@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use ephemeris_model::Limits;
 
+use crate::disk::DiskReserve;
+
 /// Milliseconds in an hour.
 const HOUR_MS: i64 = 60 * 60 * 1000;
 /// Bytes in a mebibyte.
@@ -59,6 +61,10 @@ pub struct StoreConfig {
     pub head_log_bytes_max: u64,
     /// A generation of the head ends at this age.
     pub head_age_ms_max: i64,
+    /// Below so much room on the disk writes are refused.
+    pub disk_reserve: DiskReserve,
+    /// Bytes of blocks beyond which the oldest partitions are deleted; `None` for no bound.
+    pub retention_bytes: Option<u64>,
     /// Who runs seals, compactions and retention.
     pub background: Background,
 }
@@ -79,6 +85,8 @@ impl StoreConfig {
             head_late_bytes_max: 64 * MIB,
             head_log_bytes_max: 64 * MIB,
             head_age_ms_max: 2 * HOUR_MS,
+            disk_reserve: DiskReserve::Auto,
+            retention_bytes: None,
             background: Background::Thread,
         }
     }

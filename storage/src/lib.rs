@@ -16,7 +16,9 @@
 //! | `reader` | [`Reader`]: a version of one tenant, behind the seam to queries |
 //! | [`maintenance`] | seal, merge, retention, deletion, and the threads that run them |
 //! | `deleted` | what tombstones delete of a block |
-//! | `snapshot`, `damage` | copies of a running store; what is known to be missing |
+//! | `snapshot`, `damage` | copies of a running store; damage of the WAL in words |
+//! | `disk` | room on the disk and the reserve of it |
+//! | [`verify`], [`inspect`] | a data directory nobody has open: checked, looked at |
 //! | [`rocks`] | the only place that names RocksDB; builds and parses every key |
 //!
 //! # Write path
@@ -65,11 +67,13 @@ mod clock;
 mod config;
 mod damage;
 mod deleted;
+mod disk;
 pub mod encoding;
 pub mod envelope;
 pub mod error;
 mod faults;
 pub mod index;
+pub mod inspect;
 pub mod logs;
 pub mod maintenance;
 pub mod metrics;
@@ -80,12 +84,14 @@ pub mod series;
 mod snapshot;
 mod stats;
 mod store;
+pub mod verify;
 mod version;
 mod wal;
 mod write;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Background, Durability, StoreConfig};
+pub use disk::DiskReserve;
 pub use error::{Error, ErrorKind, Result};
 pub use reader::Reader;
 pub use stats::StoreStats;

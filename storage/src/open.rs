@@ -13,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::StoreConfig;
 use crate::damage;
+use crate::disk::DiskState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults::Faults;
 use crate::logs;
@@ -45,7 +46,8 @@ pub(crate) fn open(
     let dir = &config.data_dir;
     fs::create_dir_all(dir).map_err(|e| io_error("creating", dir, e))?;
     let lock = lock(&dir.join(LOCK))?;
-    let catalog = Catalog::open(Rocks::open(&dir.join(DATABASE))?, &dir.join(CATALOG))?;
+    let rocks = Rocks::open(&dir.join(DATABASE))?;
+    let catalog = Catalog::open_with(rocks, &dir.join(CATALOG), Arc::clone(&faults))?;
     let catalog = Arc::new(catalog);
     let rocks = Arc::clone(catalog.rocks());
     catalog.forget_missing(clock.now() + -config.retention_ms)?;
@@ -85,14 +87,24 @@ pub(crate) fn open(
         version: RwLock::new(Arc::new(version)),
         work: Work::default(),
         counters: Counters::default(),
+        disk: DiskState::default(),
         faults,
         identity_bytes: AtomicU64::new(0),
         closed: AtomicBool::new(false),
         metadata_seen: MetadataSeen::new(),
         _lock: lock,
     };
+    inner.measure_disk();
     replay_all(&inner, &unsealed, decoder)?;
     Ok(inner)
+}
+
+/// Keeps other processes out of a data directory that is there.
+pub(crate) fn lock_existing(dir: &Path) -> Result<File> {
+    if !dir.join(DATABASE).is_dir() {
+        return Err(Error::NotFound(format!("{} is no data directory", dir.display())));
+    }
+    lock(&dir.join(LOCK))
 }
 
 /// Keeps other processes out of the directory.

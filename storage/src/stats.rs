@@ -85,12 +85,18 @@ pub struct StoreStats {
     pub compactions_failed_total: u64,
     /// Nanoseconds spent merging blocks.
     pub compaction_ns_total: u64,
-    /// Blocks deleted because all they hold is older than the retention.
+    /// Blocks deleted because they were past the retention, by age or by bytes.
     pub blocks_expired_total: u64,
     /// Blocks in which damage was found. They are not merged; what of them is whole is served.
     pub blocks_damaged: u64,
     /// Damaged places met in blocks.
     pub block_damages_total: u64,
+    /// Bytes free on the disk.
+    pub disk_free_bytes: u64,
+    /// Bytes of the disk that are kept in reserve.
+    pub disk_reserve_bytes: u64,
+    /// Writes refused because less than the reserve was free.
+    pub writes_disk_full_total: u64,
     /// Deletions that are not done on disk yet.
     pub tombstones: u64,
 }
@@ -192,6 +198,9 @@ impl Inner {
             blocks_expired_total: get(&counters.blocks_expired),
             blocks_damaged: self.catalog.damaged_blocks().len() as u64,
             block_damages_total: self.catalog.damages_told(),
+            disk_free_bytes: get(&self.disk.free_bytes),
+            disk_reserve_bytes: get(&self.disk.reserve_bytes),
+            writes_disk_full_total: get(&self.disk.refused),
             tombstones: version.tombstones.len() as u64,
         }
     }

@@ -18,6 +18,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Background, StoreConfig};
+use crate::disk::DiskState;
 use crate::error::{Error, Result};
 use crate::faults::Faults;
 use crate::logs;
@@ -54,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) version: RwLock<Arc<Version>>,
     pub(crate) work: Work,
     pub(crate) counters: Counters,
+    pub(crate) disk: DiskState,
     pub(crate) faults: Arc<Faults>,
     /// Bytes of the identities, measured now and then.
     pub(crate) identity_bytes: AtomicU64,
@@ -108,6 +110,7 @@ impl Store {
     pub fn write(&self, tenant: &str, batch: &WriteBatch<'_>) -> Result<WriteOutcome> {
         let inner = &*self.inner;
         inner.check_open()?;
+        inner.check_disk()?;
         let tenant_id = inner.catalog.tenant_or_create(tenant)?;
         let received_at = inner.clock.now();
         let bounds = Bounds::at(received_at, inner.config.limits, inner.config.retention_ms);

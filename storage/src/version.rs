@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use ephemeris_model::TimestampMs;
-
 use crate::catalog::{BlockId, Payload, Tombstone};
 use crate::metrics::block::Block;
 use crate::metrics::head::generation::Generation;
@@ -31,7 +29,7 @@ impl Version {
 
     /// The block with this number.
     pub(crate) fn block(&self, id: BlockId) -> Option<&Arc<Block>> {
-        self.blocks.iter().find(|block| block.row().id == id)
+        self.blocks.iter().chain(&self.log_blocks).find(|block| block.row().id == id)
     }
 
     /// Puts `added` in place of `removed`; answers what was removed.
@@ -50,11 +48,5 @@ impl Version {
             blocks.sort_by_key(|block| (block.row().range.start, block.row().id));
         }
         out
-    }
-
-    /// Blocks that hold nothing at or after `oldest`.
-    pub(crate) fn expired(&self, oldest: TimestampMs) -> Vec<BlockId> {
-        let rows = self.blocks.iter().chain(&self.log_blocks).map(|block| block.row());
-        rows.filter(|row| row.max_time < oldest).map(|row| row.id).collect()
     }
 }

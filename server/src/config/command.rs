@@ -42,6 +42,7 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(serve)
+        .subcommands(crate::commands::commands())
 }
 
 /// Reads the settings: defaults, then the file, the environment and the flags of `serve`.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use ephemeris_ingest::Limits as BodyLimits;
 use ephemeris_ingest::otlp::Options as OtlpOptions;
 use ephemeris_model::Limits;
-use ephemeris_storage::Durability;
+use ephemeris_storage::{DiskReserve, Durability};
 use thiserror::Error;
 
 use self::memory::MemoryBudget;
@@ -74,6 +74,10 @@ pub struct Config {
     pub durability: Durability,
     /// Samples older than this are refused and dropped, in milliseconds.
     pub retention_ms: i64,
+    /// Bytes of blocks beyond which the oldest days are deleted; 0 for no bound.
+    pub retention_bytes: u64,
+    /// Room on the disk below which writes are refused.
+    pub disk_reserve: DiskReserve,
     /// How much memory the store may plan with.
     pub memory_budget: MemoryBudget,
     /// How often the server stores its own metrics; zero is never.
@@ -176,6 +180,8 @@ impl Default for Config {
             otlp_grpc_listen: "127.0.0.1:4317".to_owned(),
             durability: Durability::Sync,
             retention_ms: 400 * 24 * 3_600_000,
+            retention_bytes: 0,
+            disk_reserve: DiskReserve::Auto,
             memory_budget: MemoryBudget::Percent(50.0),
             self_metrics_interval: Duration::from_secs(15),
             shutdown_grace: Duration::from_secs(60),

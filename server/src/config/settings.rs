@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ephemeris_ingest::otlp::{DeltaMode, ExplicitHistograms, Naming};
-use ephemeris_storage::Durability;
+use ephemeris_storage::{DiskReserve, Durability};
 
 use super::value::{
     format_bytes, format_duration_ms, parse_bytes, parse_duration, parse_duration_ms,
@@ -101,6 +101,31 @@ pub static SETTINGS: &[Setting] = &[
         help: "Samples older than this are refused, and dropped when they get there",
         set: |c, v| at_least_ms(v, 3_600_000, "1h").map(|v| c.retention_ms = v),
         show: |c| format_duration_ms(c.retention_ms.unsigned_abs()),
+    },
+    Setting {
+        key: "retention_bytes",
+        value: "BYTES",
+        help: "Size of all sealed blocks beyond which the oldest days are deleted, never the \
+               newest; 0 is no bound",
+        set: |c, v| parse_bytes(v).map(|v| c.retention_bytes = v),
+        show: |c| format_bytes(c.retention_bytes),
+    },
+    Setting {
+        key: "disk_reserve",
+        value: "auto|BYTES",
+        help: "With less room on the disk writes get 503, and go on by themselves when there is \
+               room again; auto is 1 % of the disk, at least 256 MiB and at most 5 GiB",
+        set: |c, v| {
+            c.disk_reserve = match v {
+                "auto" => DiskReserve::Auto,
+                bytes => DiskReserve::Bytes(parse_bytes(bytes)?),
+            };
+            Ok(())
+        },
+        show: |c| match c.disk_reserve {
+            DiskReserve::Auto => "auto".to_owned(),
+            DiskReserve::Bytes(bytes) => format_bytes(bytes),
+        },
     },
     Setting {
         key: "memory_budget",

@@ -64,6 +64,12 @@ fn gauges(stats: &StoreStats) -> Vec<(&'static str, &'static str, u64)> {
             "Blocks in which damage was found; what of them is whole is served.",
             stats.blocks_damaged,
         ),
+        ("ephemeris_disk_free_bytes", "Bytes free on the disk.", stats.disk_free_bytes),
+        (
+            "ephemeris_disk_reserve_bytes",
+            "Bytes of the disk kept in reserve: with less free, writes are refused.",
+            stats.disk_reserve_bytes,
+        ),
         ("ephemeris_tombstones", "Deletions that are not done on disk yet.", stats.tombstones),
         ("ephemeris_head_streams", "Active streams: those in the head.", stats.head_streams),
         ("ephemeris_head_entries", "Log entries in the head.", stats.head_entries),
@@ -120,13 +126,18 @@ fn counters(stats: &StoreStats) -> Vec<(&'static str, &'static str, u64)> {
             stats.compactions_failed_total,
         ),
         (
+            "ephemeris_disk_refused_total",
+            "Writes refused because the disk was nearly full.",
+            stats.writes_disk_full_total,
+        ),
+        (
             "ephemeris_block_damages_total",
             "Damaged places met in blocks; each is named in the log.",
             stats.block_damages_total,
         ),
         (
             "ephemeris_blocks_expired_total",
-            "Blocks deleted because all they held was older than the retention.",
+            "Blocks deleted because they were past the retention, by age or by bytes.",
             stats.blocks_expired_total,
         ),
     ]

@@ -18,12 +18,13 @@ use ephemeris_model::Metadata;
 use parking_lot::{Mutex, RwLock};
 
 use self::damage::{Note, Told};
-use self::journal::Journal;
+use self::journal::{Journal, Rows};
 use self::metadata::MetadataTable;
 pub use self::row::{BlockId, BlockRow, Payload};
 pub use self::tombstone::Tombstone;
 use crate::encoding::{Damage, Input};
 use crate::error::{AtPlace, Error, Result};
+use crate::faults::{Faults, Place};
 use crate::rocks::{CatalogBatch, Rocks, Sync, keys};
 use crate::series::TenantId;
 
@@ -51,6 +52,7 @@ pub struct Catalog {
     /// Held while a change is written, so that disk and memory change in the same order.
     journal: Mutex<Journal>,
     told: Mutex<Told>,
+    faults: Arc<Faults>,
 }
 
 #[derive(Clone, Default)]
@@ -70,7 +72,12 @@ impl Catalog {
     ///
     /// # Errors
     /// If it cannot be read, or was written by a newer version.
-    pub fn open(mut rocks: Rocks, copy: &Path) -> Result<Self> {
+    pub fn open(rocks: Rocks, copy: &Path) -> Result<Self> {
+        Self::open_with(rocks, copy, Arc::default())
+    }
+
+    /// As [`Catalog::open`], with places that can be made to fail.
+    pub(crate) fn open_with(mut rocks: Rocks, copy: &Path, faults: Arc<Faults>) -> Result<Self> {
         let journal = recover::recover(&mut rocks, copy)?;
         let catalog = Self {
             rocks: Arc::new(rocks),
@@ -78,12 +85,29 @@ impl Catalog {
             metadata: RwLock::default(),
             journal: Mutex::new(journal),
             told: Mutex::default(),
+            faults,
         };
         catalog.check_format()?;
-        *catalog.state.write() = load_state(&catalog.rocks)?;
+        *catalog.state.write() = state_of(&recover::rows_of(&catalog.rocks)?)?;
         *catalog.metadata.write() = load_metadata(&catalog.rocks)?;
         catalog.delete_unknown_blocks()?;
         Ok(catalog)
+    }
+
+    /// Reads the catalog without changing anything; what is wrong with it goes to `problems`.
+    ///
+    /// # Errors
+    /// If neither RocksDB nor the copy has the rows, or reading fails for another reason.
+    pub(crate) fn inspect(rocks: Rocks, copy: &Path, problems: &mut Vec<String>) -> Result<Self> {
+        let rows = recover::inspect(&rocks, copy, problems)?;
+        Ok(Self {
+            rocks: Arc::new(rocks),
+            state: RwLock::new(state_of(&rows)?),
+            metadata: RwLock::default(),
+            journal: Mutex::new(Journal::new(copy)),
+            told: Mutex::default(),
+            faults: Arc::default(),
+        })
     }
 
     /// The database the catalog lies in.
@@ -115,6 +139,7 @@ impl Catalog {
         batch.put(keys::single_key(keys::row::SEQUENCE), sequence.to_le_bytes());
         let changes = batch.changes().clone();
         self.rocks.catalog_write(batch, Sync::Now)?;
+        self.faults.pass(Place::CatalogWritten)?;
         let copied = if journal.is_overdue() {
             recover::rows_of(&self.rocks).and_then(|rows| journal.rewrite(sequence, rows))
         } else {
@@ -288,42 +313,49 @@ fn number(row: &[u8]) -> Result<u32, Damage> {
     Ok(number)
 }
 
-fn load_state(rocks: &Rocks) -> Result<State> {
+/// The state the rows tell.
+fn state_of(rows: &Rows) -> Result<State> {
     let mut state = State::default();
     let bad_key = || Error::corrupt("the catalog", "a key has the wrong form");
-    for (key, value) in rocks.catalog_rows(keys::row::BLOCK)? {
-        let id = keys::parse_numbered_key(keys::row::BLOCK, &key).ok_or_else(bad_key)?;
-        let row = BlockRow::decode(id, &value).at(|| format!("the row of block {}", id.0))?;
+    for (key, value) in of_kind(rows, keys::row::BLOCK) {
+        let id = keys::parse_numbered_key(keys::row::BLOCK, key).ok_or_else(bad_key)?;
+        let row = BlockRow::decode(id, value).at(|| format!("the row of block {}", id.0))?;
         state.next_block = state.next_block.max(id.0.saturating_add(1));
         state.blocks.insert(id, row);
     }
-    for (key, _) in rocks.catalog_rows(keys::row::GENERATION)? {
-        state.generations.insert(keys::parse_generation_key(&key).ok_or_else(bad_key)?);
+    for (key, _) in of_kind(rows, keys::row::GENERATION) {
+        state.generations.insert(keys::parse_generation_key(key).ok_or_else(bad_key)?);
     }
-    for (key, value) in rocks.catalog_rows(keys::row::TENANT)? {
-        let name = keys::parse_tenant_key(&key).ok_or_else(bad_key)?;
-        let id = number(&value).at(|| format!("the row of tenant {name:?}"))?;
+    for (key, value) in of_kind(rows, keys::row::TENANT) {
+        let name = keys::parse_tenant_key(key).ok_or_else(bad_key)?;
+        let id = number(value).at(|| format!("the row of tenant {name:?}"))?;
         state.tenants.insert(name.to_owned(), TenantId(id));
     }
-    for (key, value) in rocks.catalog_rows(keys::row::DAMAGE)? {
-        let id = keys::parse_numbered_key(keys::row::DAMAGE, &key).ok_or_else(bad_key)?;
-        state.damage.insert(id, String::from_utf8_lossy(&value).into_owned());
+    for (key, value) in of_kind(rows, keys::row::DAMAGE) {
+        let id = keys::parse_numbered_key(keys::row::DAMAGE, key).ok_or_else(bad_key)?;
+        state.damage.insert(id, String::from_utf8_lossy(value).into_owned());
     }
-    for (key, value) in rocks.catalog_rows(keys::row::TOMBSTONE)? {
-        let number = keys::parse_tombstone_key(&key).ok_or_else(bad_key)?;
-        let one = Tombstone::decode(&value).at(|| format!("the row of tombstone {number}"))?;
+    for (key, value) in of_kind(rows, keys::row::TOMBSTONE) {
+        let number = keys::parse_tombstone_key(key).ok_or_else(bad_key)?;
+        let one = Tombstone::decode(value).at(|| format!("the row of tombstone {number}"))?;
         state.tombstones.insert(number, Arc::new(one));
     }
-    for (key, value) in rocks.catalog_rows(keys::row::NOTE)? {
-        let id = keys::parse_numbered_key(keys::row::NOTE, &key).ok_or_else(bad_key)?;
-        let note = Note::decode(&value).at(|| format!("the row of note {}", id.0))?;
+    for (key, value) in of_kind(rows, keys::row::NOTE) {
+        let id = keys::parse_numbered_key(keys::row::NOTE, key).ok_or_else(bad_key)?;
+        let note = Note::decode(value).at(|| format!("the row of note {}", id.0))?;
         state.notes.insert(id.0, note);
     }
-    if let Some(row) = rocks.catalog_get(&keys::single_key(keys::row::NEXT_BLOCK))? {
-        let next = number(&row).at(|| "the row of the next block id".to_owned())?;
+    if let Some(row) = rows.get(&keys::single_key(keys::row::NEXT_BLOCK)[..]) {
+        let next = number(row).at(|| "the row of the next block id".to_owned())?;
         state.next_block = state.next_block.max(next);
     }
     Ok(state)
+}
+
+/// The rows of one kind.
+fn of_kind(rows: &Rows, kind: u8) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let from = rows.range(vec![kind]..).map(|(key, value)| (key.as_slice(), value.as_slice()));
+    from.take_while(move |(key, _)| key.first() == Some(&kind))
 }
 
 fn load_metadata(rocks: &Rocks) -> Result<MetadataTable> {

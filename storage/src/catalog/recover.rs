@@ -39,6 +39,38 @@ pub(super) fn recover(rocks: &mut Rocks, path: &Path) -> Result<Journal> {
     Ok(journal)
 }
 
+/// The rows a start would take; what is wrong goes to `problems`. Changes nothing.
+pub(super) fn inspect(rocks: &Rocks, path: &Path, problems: &mut Vec<String>) -> Result<Rows> {
+    let copy = Journal::read(path)?;
+    match &copy {
+        None => problems.push(format!("the copy of the catalog {} is missing", path.display())),
+        Some(found) if !found.whole => {
+            problems.push(format!("the copy of the catalog {} is damaged", path.display()));
+        }
+        Some(_) => {}
+    }
+    let mut readable = |kinds: Result<Rows>| match kinds {
+        Ok(rows) => Ok(Some(rows)),
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            problems.push(format!("the catalog: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    };
+    let rows = readable(rows_of(rocks))?;
+    readable(rocks.catalog_rows(keys::row::METADATA).map(|rows| rows.into_iter().collect()))?;
+    let copied = copy.as_ref().map_or(0, |found| found.sequence);
+    let sound = rows.filter(|rows| !rocks.is_salvaged() && sequence_of(rows) >= copied);
+    match (sound, copy) {
+        (Some(rows), _) => Ok(rows),
+        (None, Some(Found { rows, whole: true, .. })) => {
+            problems.push("RocksDB lacks rows of the catalog; the copy has them".to_owned());
+            Ok(rows)
+        }
+        (None, _) => Err(both_damaged(path)),
+    }
+}
+
 fn both_damaged(path: &Path) -> Error {
     let detail = format!(
         "neither RocksDB's files nor the copy in {} can be read; without them blocks cannot be \

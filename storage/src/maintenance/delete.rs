@@ -6,6 +6,7 @@ use ephemeris_model::{Matcher, TimeRange, TimestampMs};
 
 use crate::catalog::{BlockId, BlockRow, Tombstone};
 use crate::error::{ErrorKind, Result};
+use crate::faults::Place;
 use crate::series::TenantId;
 use crate::store::Inner;
 use crate::version::Version;
@@ -28,6 +29,7 @@ impl Inner {
         if self.head_holds(tenant, &selectors, range) {
             self.seal_now()?;
         }
+        self.faults.pass(Place::DeleteSealed)?;
         let rows = self.catalog.blocks();
         let version = self.version();
         let mut tombstones = Vec::new();
@@ -44,6 +46,7 @@ impl Inner {
             }
         }
         self.catalog.add_tombstones(tombstones)?;
+        self.faults.pass(Place::DeleteCommitted)?;
         self.show_tombstones();
         Ok(())
     }

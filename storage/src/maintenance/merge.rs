@@ -71,6 +71,7 @@ impl Inner {
         let keep = TimeRange::new(self.oldest(), TimestampMs::MAX);
         let merged = compact::merge(&blocks, &version.tombstones, writer, keep)?;
         let added: Vec<BlockRow> = merged.into_iter().collect();
+        self.faults.pass(Place::MergeWritten)?;
         for row in &added {
             self.rocks.ingest(row.id)?;
         }
@@ -81,6 +82,7 @@ impl Inner {
             finished_generation: None,
         };
         self.catalog.commit(change)?;
+        self.faults.pass(Place::MergeCommitted)?;
         self.replace_blocks(ids, self.open_new(added)?);
         Ok(())
     }

@@ -19,6 +19,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::config::Durability;
 use crate::error::{Error, Result};
+use crate::faults::Place;
 use crate::metrics::block::Block;
 use crate::store::Inner;
 
@@ -201,7 +202,8 @@ impl Inner {
             let _merging = self.work.merging.lock();
             self.expire()?;
         }
-        while self.merge_one()? {
+        // A merge needs room before it makes some.
+        while !self.is_disk_short() && self.merge_one()? {
             if self.closed.load(Ordering::Acquire) {
                 break;
             }
@@ -219,7 +221,9 @@ impl Inner {
             .collect();
         for block in unread {
             // Should this fail, the next start deletes it.
+            self.faults.pass(Place::DropFile)?;
             self.rocks.delete_block(block.row().id)?;
+            self.faults.pass(Place::DropFileDone)?;
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ impl Inner {
     /// Seals if the open generation is full or old, or an earlier seal failed.
     pub(super) fn seal_if_due(&self) -> Result<()> {
         self.measure_identity();
+        self.measure_disk();
         let due = {
             let open = self.open.read();
             let age = self.clock.now() - open.generation.created();
@@ -108,6 +109,11 @@ impl Inner {
             (open.generation.number() + 1, self.next_identity(&open.generation))
         };
         let wal = Wal::create(&self.wal, number)?;
+        if let Err(error) = self.faults.pass(Place::SealRotating) {
+            // In the way of the next try.
+            let _ = std::fs::remove_file(self.wal.path(number));
+            return Err(error);
+        }
         let generation = Arc::new(Generation::new(number, identity, self.clock.now()));
         // Waits for the requests between WAL and head, and holds up those after them.
         let mut open = self.open.write();
@@ -160,11 +166,13 @@ impl Inner {
     }
 
     fn seal_blocks(&self, generation: &Generation, last: u64) -> Result<()> {
+        self.faults.pass(Place::SealBegun)?;
         let mut rows = SealRun::new(self, generation).run()?;
         rows.extend(self.write_log_blocks(generation.logs())?);
         self.faults.pass(Place::SealWritten)?;
         for row in &rows {
             self.rocks.ingest(row.id)?;
+            self.faults.pass(Place::SealBlockIngested)?;
         }
         self.faults.pass(Place::SealIngested)?;
         self.catalog.commit(CatalogChange {
@@ -181,6 +189,7 @@ impl Inner {
             next.replace(&[], blocks);
             *current = Arc::new(next);
         }
+        self.faults.pass(Place::SealShown)?;
         let _files = self.work.wal_files.lock();
         self.wal.delete_up_to(last)
     }
@@ -347,6 +356,11 @@ impl<'a> Writers<'a> {
     }
 
     fn finish(self) -> Result<Vec<BlockRow>> {
-        self.open.into_values().map(BlockWriter::finish).collect()
+        let faults = &self.store.faults;
+        let finish = |writer: BlockWriter| {
+            let row = writer.finish()?;
+            faults.pass(Place::SealBlockWritten).map(|()| row)
+        };
+        self.open.into_values().map(finish).collect()
     }
 }

@@ -25,6 +25,13 @@ pub fn block_of_key(key: &[u8]) -> Option<BlockId> {
     key.first_chunk::<4>().map(|id| BlockId(u32::from_be_bytes(*id)))
 }
 
+/// Section and number of a key of `block`; `None` if it is none.
+#[must_use]
+pub fn parse_block_key(block: BlockId, key: &[u8]) -> Option<(u8, u32)> {
+    let (section, number) = key.strip_prefix(&block.0.to_be_bytes())?.split_first()?;
+    Some((*section, u32::from_be_bytes(number.try_into().ok()?)))
+}
+
 /// Kinds of rows in family `catalog`: the first byte of the key. Never reused.
 pub mod row {
     /// Format version of the data directory.
@@ -134,6 +141,8 @@ mod tests {
         assert!(block_key(BlockId(1), 1, 255) < block_key(BlockId(1), 1, 256));
         assert_eq!(block_of_key(&block_key(BlockId(7), 3, 9)), Some(BlockId(7)));
         assert_eq!(block_of_key(b"short"), None);
+        assert_eq!(parse_block_key(BlockId(7), &block_key(BlockId(7), 3, 9)), Some((3, 9)));
+        assert_eq!(parse_block_key(BlockId(6), &block_key(BlockId(7), 3, 9)), None);
         assert_eq!(parse_generation_key(&generation_key(1 << 40)), Some(1 << 40));
         assert_eq!(parse_tenant_key(&tenant_key("a")), Some("a"));
         let key = metadata_key(TenantId(3), "up");

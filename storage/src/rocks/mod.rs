@@ -96,6 +96,7 @@ impl Rocks {
     /// # Errors
     /// If RocksDB cannot open it.
     pub fn open(dir: &Path) -> Result<Self> {
+        check_current(dir)?;
         let incoming = dir.join(INCOMING);
         // Files left here were never ingested.
         match fs::remove_dir_all(&incoming) {
@@ -110,12 +111,54 @@ impl Rocks {
         Ok(Self { db, salvaged, incoming, caches: BlockCaches::default() })
     }
 
+    /// Opens the database in `dir` to read it; nothing there is changed.
+    ///
+    /// # Errors
+    /// If RocksDB cannot open it.
+    pub fn open_read_only(dir: &Path) -> Result<Self> {
+        check_current(dir)?;
+        let open = |options: &Options| {
+            let families = [
+                ColumnFamilyDescriptor::new(CATALOG, catalog_options()),
+                ColumnFamilyDescriptor::new(BLOCKS, block_options()),
+            ];
+            DB::open_cf_descriptors_read_only(options, dir, families, false)
+        };
+        let mut options = database_options();
+        options.create_if_missing(false);
+        options.create_missing_column_families(false);
+        let (db, salvaged) = match open(&options) {
+            Ok(db) => (db, false),
+            Err(_) => {
+                options.set_paranoid_checks(false);
+                options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
+                (open(&options).map_err(|error| unopened(dir, &error))?, true)
+            }
+        };
+        Ok(Self { db, salvaged, incoming: dir.join(INCOMING), caches: BlockCaches::default() })
+    }
+
+    /// Hands all values of a block to `visit`: section, number and bytes.
+    ///
+    /// # Errors
+    /// If RocksDB finds damage or cannot read.
+    pub fn each_value(&self, block: BlockId, visit: &mut dyn FnMut(u8, u32, &[u8])) -> Result<()> {
+        let start = keys::block_key(block, 0, 0);
+        let mode = IteratorMode::From(&start, rocksdb::Direction::Forward);
+        for item in self.db.iterator_cf(self.blocks(), mode) {
+            let (key, value) = item.map_err(|error| rocks_error(READING, &error))?;
+            let Some((section, number)) = keys::parse_block_key(block, &key) else { break };
+            visit(section, number, &value);
+        }
+        Ok(())
+    }
+
     /// A writer for the values of a new block. Nothing is visible before [`Rocks::ingest`].
     ///
     /// # Errors
     /// If the file cannot be created.
     pub fn block_sink(&self, block: BlockId) -> Result<BlockSink> {
-        BlockSink::create(block, self.incoming_path(block), block_options())
+        BlockSink::create(block, self.incoming_path(block), sink_options())
     }
 
     fn incoming_path(&self, block: BlockId) -> PathBuf {
@@ -277,7 +320,7 @@ fn open_database(dir: &Path) -> Result<(DB, bool)> {
     let open = |options: &Options| {
         let families = [
             ColumnFamilyDescriptor::new(CATALOG, catalog_options()),
-            ColumnFamilyDescriptor::new(BLOCKS, block_options().clone()),
+            ColumnFamilyDescriptor::new(BLOCKS, block_options()),
         ];
         DB::open_cf_descriptors(options, dir, families)
     };
@@ -303,14 +346,39 @@ fn open_database(dir: &Path) -> Result<(DB, bool)> {
     }
 }
 
+/// Refuses a directory of which the file that makes it a database is gone: RocksDB would begin a new
+/// one there and delete all blocks.
+fn check_current(dir: &Path) -> Result<()> {
+    if dir.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let listed = match fs::read_dir(dir) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io(format!("listing {}", dir.display()), error)),
+    };
+    for entry in listed {
+        let entry =
+            entry.map_err(|error| Error::io(format!("listing {}", dir.display()), error))?;
+        if entry.path().extension().is_some_and(|extension| extension == "sst") {
+            return Err(lost_list(dir, "CURRENT is missing"));
+        }
+    }
+    Ok(())
+}
+
 /// Says what to do where the list of files itself is damaged.
 fn unopened(dir: &Path, error: &rocksdb::Error) -> Error {
     let found = rocks_error("opening the database", error);
     if found.kind() != ErrorKind::Corrupt {
         return found;
     }
+    lost_list(dir, error)
+}
+
+fn lost_list(dir: &Path, cause: impl std::fmt::Display) -> Error {
     let detail = format!(
-        "RocksDB's list of its files (CURRENT, MANIFEST-*) cannot be used: {error}; the blocks \
+        "RocksDB's list of its files (CURRENT, MANIFEST-*) cannot be used: {cause}; the blocks \
          themselves may be whole; move the data directory away and start on a snapshot, or write \
          the data again"
     );
@@ -351,24 +419,27 @@ fn catalog_options() -> Options {
     options
 }
 
-/// Options of family `blocks` and of the files ingested into it: made once, since all files share
-/// the cache.
-fn block_options() -> &'static Options {
+/// Options of family `blocks`, with a cache of its own: a copy of a database in the same process
+/// must not be answered from the other's.
+fn block_options() -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_size(16 << 10);
+    table.set_format_version(6);
+    table.set_block_cache(&Cache::new_lru_cache(CACHE_BYTES));
+    table.set_cache_index_and_filter_blocks(true);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    // Values are packed already.
+    options.set_compression_type(DBCompressionType::None);
+    options.set_disable_auto_compactions(true);
+    options.set_write_buffer_size(1 << 20);
+    options
+}
+
+/// The same for the files that are ingested, which outlive no database but borrow their options.
+fn sink_options() -> &'static Options {
     static OPTIONS: OnceLock<Options> = OnceLock::new();
-    OPTIONS.get_or_init(|| {
-        let mut table = BlockBasedOptions::default();
-        table.set_block_size(16 << 10);
-        table.set_format_version(6);
-        table.set_block_cache(&Cache::new_lru_cache(CACHE_BYTES));
-        table.set_cache_index_and_filter_blocks(true);
-        let mut options = Options::default();
-        options.set_block_based_table_factory(&table);
-        // Values are packed already.
-        options.set_compression_type(DBCompressionType::None);
-        options.set_disable_auto_compactions(true);
-        options.set_write_buffer_size(1 << 20);
-        options
-    })
+    OPTIONS.get_or_init(block_options)
 }
 
 fn rocks_error(context: &'static str, error: &rocksdb::Error) -> Error {

@@ -4,9 +4,16 @@ mod body;
 mod concurrent;
 mod crash;
 mod deletion;
+mod failpoints;
+mod fixture;
+mod flips;
 mod logs;
+mod long;
 mod model;
+mod offline;
 mod plain;
+mod random;
+mod room;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

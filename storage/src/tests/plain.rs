@@ -71,6 +71,15 @@ impl PlainHead {
         }
     }
 
+    /// Forgets what is past the retention, which no answer shows any more.
+    pub(crate) fn forget_old(&self) {
+        let oldest = self.clock.now() + -self.retention_ms;
+        let mut state = self.state.write();
+        for series in state.tenants.values_mut().flat_map(|all| Arc::make_mut(all).values_mut()) {
+            series.samples = series.samples.split_off(&oldest.0);
+        }
+    }
+
     pub(crate) fn delete(&self, tenant: &str, matchers: &[Matcher], range: TimeRange) {
         let mut state = self.state.write();
         let Some(series) = state.tenants.get_mut(tenant) else { return };

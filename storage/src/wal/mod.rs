@@ -73,17 +73,7 @@ impl WalContext {
 
     /// The generations that have a file, ascending.
     pub(crate) fn generations(&self) -> Result<Vec<u64>> {
-        let failed = |e| io_error("listing", &self.dir, e);
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.dir).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let stem = path.file_stem().and_then(|stem| stem.to_str());
-            if path.extension().is_some_and(|extension| extension == EXTENSION) {
-                found.extend(stem.and_then(|stem| stem.parse::<u64>().ok()));
-            }
-        }
-        found.sort_unstable();
-        Ok(found)
+        Ok(wal_files(&self.dir)?.into_iter().map(|(generation, _)| generation).collect())
     }
 
     /// The file of a generation.
@@ -302,6 +292,24 @@ fn into_io(error: Error) -> io::Error {
 fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one("wal")
+}
+
+/// The WAL files in `dir` by generation, ascending.
+pub(crate) fn wal_files(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let failed = |e| io_error("listing", dir, e);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let generation = stem.and_then(|stem| stem.parse::<u64>().ok());
+        if let Some(generation) = generation
+            && path.extension().is_some_and(|extension| extension == EXTENSION)
+        {
+            found.push((generation, path));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Makes the entries of a directory durable.
