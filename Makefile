@@ -5,7 +5,8 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench crash flips model deny build-deps test-clients
+.PHONY: help run build test explore check fmt clippy doc bench crash flips mutations model deny build-deps \
+	test-clients
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,6 +45,9 @@ crash: build ## Kill the server 200 times under load and compare what is left (C
 
 flips: build-deps ## Damage data directories at random and ask what is left (COUNT=n)
 	EPHEMERIS_FLIPS=$(or $(COUNT),2000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- --nocapture tests::flips
+
+mutations: build-deps ## Hand changed bodies to the decoders of blocks (COUNT=n)
+	EPHEMERIS_MUTATIONS=$(or $(COUNT),20000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- bodies_changed
 
 model: build-deps ## Random operations on the store against a model of plain maps (COUNT=n)
 	EPHEMERIS_MODEL_OPERATIONS=$(or $(COUNT),1000000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- tests::long

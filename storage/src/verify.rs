@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use ephemeris_model::{BodyDecoder, Matcher, TimeRange};
+use ephemeris_model::{BodyDecoder, LogColumns, Matcher, TimeRange};
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 
-use crate::catalog::{BlockRow, Catalog};
+use crate::catalog::{BlockRow, Catalog, Payload};
 use crate::envelope;
 use crate::error::Result;
+use crate::logs::block::GROUP_STREAMS;
 use crate::metrics::block::Block;
 use crate::open::{CATALOG, DATABASE, WAL, lock_existing};
 use crate::rocks::Rocks;
@@ -136,11 +137,17 @@ impl Contents<'_> {
         for (tenant, series) in block.tenants() {
             self.check_labels(tenant, series);
         }
-        self.check_samples();
         let row = block.row();
+        match row.payload {
+            Payload::Samples => self.check_samples(),
+            Payload::Entries => self.check_entries(),
+        }
         if self.samples != row.sample_count && self.problems.is_empty() {
-            let text =
-                format!("{} samples are named, {} are there", row.sample_count, self.samples);
+            let what = match row.payload {
+                Payload::Samples => "samples",
+                Payload::Entries => "entries",
+            };
+            let text = format!("{} {what} are named, {} are there", row.sample_count, self.samples);
             self.wrong(&text);
         }
     }
@@ -173,6 +180,21 @@ impl Contents<'_> {
         }
         if let Some((name, value)) = holders.into_keys().next() {
             self.wrong(&format!("{name}={value:?} is not in the dictionary"));
+        }
+    }
+
+    /// Every page of every stream of a log block.
+    fn check_entries(&mut self) {
+        let block = self.block;
+        let count = u32::try_from(block.row().series_count).unwrap_or(u32::MAX);
+        for number in 0..count.div_ceil(GROUP_STREAMS) {
+            let Some(group) = self.note(block.log_group(number)) else { continue };
+            for place in group.all_pages() {
+                let all = LogColumns { lines: true, metadata: true };
+                if let Some(rows) = self.note(block.log_page(place, all)) {
+                    self.samples += rows.len() as u64;
+                }
+            }
         }
     }
 
@@ -211,7 +233,11 @@ fn verify_wal(
         let mut records = 0;
         let damages = replay(path, &mut |record| {
             records += 1;
-            let decoded = decoder.decode(record.kind, record.body, &mut |_| {});
+            let decoded = if record.kind.holds_logs() {
+                decoder.decode_logs(record.kind, record.body, &mut |_| {})
+            } else {
+                decoder.decode(record.kind, record.body, &mut |_| {})
+            };
             decoded.map_err(|_| "its body cannot be decoded")
         })?;
         found.wal_records += records;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ephemeris_model::{Matcher, TimeRange, TimestampMs};
 
-use crate::catalog::{BlockId, BlockRow, Tombstone};
+use crate::catalog::{BlockId, BlockRow, Payload, Tombstone};
 use crate::error::{ErrorKind, Result};
 use crate::faults::Place;
 use crate::series::TenantId;
@@ -34,7 +34,11 @@ impl Inner {
         let version = self.version();
         let mut tombstones = Vec::new();
         for matchers in selectors {
-            let touched = |row: &&BlockRow| row.min_time < range.end && range.start <= row.max_time;
+            // Selectors of metrics say nothing about streams.
+            let touched = |row: &&BlockRow| {
+                let samples = row.payload == Payload::Samples;
+                samples && row.min_time < range.end && range.start <= row.max_time
+            };
             let mut blocks = Vec::new();
             for row in rows.iter().filter(touched) {
                 if holds(&version, row.id, tenant, &matchers)? {

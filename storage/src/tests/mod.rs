@@ -12,7 +12,7 @@ mod long;
 mod model;
 mod offline;
 mod plain;
-mod random;
+pub(crate) mod random;
 mod room;
 
 use std::collections::BTreeMap;

@@ -10,4 +10,4 @@ pub use directory::{LogGroup, PagePlace};
 pub use writer::LogBlockWriter;
 
 /// Streams in a value of the directory.
-const GROUP_STREAMS: u32 = 1024;
+pub(crate) const GROUP_STREAMS: u32 = 1024;

@@ -162,6 +162,52 @@ fn values_of_another_block_do_not_panic() {
     }
 }
 
+/// Bodies changed at random and sealed with a right checksum: whatever a decoder is handed, it does
+/// not panic and does not ask for more memory than there is. `EPHEMERIS_MUTATIONS` says how many.
+#[test]
+fn bodies_changed_under_a_right_checksum_do_not_panic() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let rocks = Arc::new(Rocks::open(dir.path()).expect("it opens"));
+    let row = write_row(&rocks, 1, 0, &varied());
+    let values = values(&rocks, BlockId(1));
+    let count = std::env::var("EPHEMERIS_MUTATIONS").ok().and_then(|text| text.parse().ok());
+    let mut random = crate::tests::random::Random::new(11);
+    for id in 2..2 + count.unwrap_or(500) {
+        let at = random.below(values.len() as u64) as usize;
+        let mut sink = rocks.block_sink(BlockId(id)).expect("the file is created");
+        for (n, (section, number, bytes)) in values.iter().enumerate() {
+            if n != at {
+                sink.put(*section, *number, bytes).expect("it is in order");
+                continue;
+            }
+            let mut body = crate::envelope::open(*section, *number, bytes).expect("whole").to_vec();
+            for _ in 0..=random.below(4) {
+                let place = random.below(body.len() as u64) as usize;
+                body[place] = random.next() as u8;
+            }
+            if random.chance(4) {
+                body.truncate(random.below(body.len() as u64) as usize);
+            }
+            let zip = crate::envelope::Zip::IfSmaller;
+            let sealed = crate::envelope::seal(*section, *number, &body, zip).expect("small");
+            sink.put(*section, *number, &sealed).expect("it is in order");
+        }
+        sink.finish().expect("it is written");
+        rocks.ingest(BlockId(id)).expect("it is taken in");
+        let mut row = row.clone();
+        row.id = BlockId(id);
+        if let Ok(block) = Block::open(&rocks, row) {
+            for tenant in TENANTS {
+                everything(&block, tenant, &mut Vec::new());
+                let _ = block.label_names(tenant, None);
+                let _ = block.label_values(tenant, "instance", None);
+                let _ = block.select(tenant, &[ephemeris_model::Matcher::equal("__name__", "m1")]);
+            }
+        }
+        rocks.delete_block(BlockId(id)).expect("it is deleted");
+    }
+}
+
 /// Bytes changed in the file itself, where RocksDB's own structures lie too.
 #[test]
 fn a_damaged_file_is_reported_and_the_others_are_read() {
