@@ -246,7 +246,8 @@ impl<'a> Job<'a> {
     ) -> Result<(), LogQueryError> {
         let (held, series) = (all.held, all.series.len());
         let mut kept = 0;
-        for (i, at) in run.timestamps().iter().enumerate() {
+        for i in self.pipeline.candidates(run) {
+            let at = &run.timestamps()[i];
             let steps = self.windows.steps(*at);
             if steps.is_empty() {
                 continue;
