@@ -173,13 +173,13 @@ impl<'a> Search<'a> {
         best: &mut Vec<Candidate>,
     ) -> Result<ControlFlow<()>, LogQueryError> {
         let mut kept = 0;
-        let mut flow = ControlFlow::Continue(());
-        for (i, at) in run.timestamps().iter().enumerate() {
+        let first = *place;
+        *place += run.len();
+        for i in self.pipeline.candidates(run) {
+            let at = &run.timestamps()[i];
             if self.is_behind(*at) {
-                flow = ControlFlow::Break(());
                 break;
             }
-            *place += 1;
             state.reset();
             for (name, value) in run.metadata(i) {
                 state.add_metadata(name, value);
@@ -190,7 +190,7 @@ impl<'a> Search<'a> {
             };
             kept += 1;
             let entry = entry(*at, line.into_owned(), state);
-            let candidate = Candidate { rank, place: *place, entry };
+            let candidate = Candidate { rank, place: first + i, entry };
             self.context.budget.hold(candidate.load())?;
             best.push(candidate);
             if best.len() >= self.query.limit.saturating_mul(2).max(64) {
@@ -198,7 +198,8 @@ impl<'a> Search<'a> {
             }
         }
         self.context.count_kept(kept);
-        Ok(flow)
+        let ends = run.timestamps().last().is_some_and(|at| self.is_behind(*at));
+        Ok(if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     /// Leaves only what may be part of the answer, and tells the others where it ends. With an

@@ -5,12 +5,13 @@
 //! | `read` | streams of a selection and their entries, on all cores |
 //! | `entries` | the answer to a log query |
 //! | `grid` | steps, and which of them a moment belongs to |
-//! | `window`, `over_time` | range aggregations |
+//! | `window`, `gather`, `over_time` | range aggregations |
 //! | `aggregate`, `binary`, `labels` | what is computed from series |
 
 mod aggregate;
 mod binary;
 mod entries;
+mod gather;
 mod grid;
 mod labels;
 mod over_time;

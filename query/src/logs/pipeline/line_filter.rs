@@ -1,6 +1,7 @@
 //! Line filters: which lines go on.
 
 use aho_corasick::AhoCorasick;
+use ephemeris_model::logs::EntryBuffer;
 use memchr::memmem;
 use regex::bytes::Regex;
 
@@ -55,6 +56,32 @@ impl CompiledLineFilter {
         self.operands.iter().any(|operand| operand.matches(line)) == self.keeps
     }
 
+    /// Lines of a run that hold the text it looks for, found by one search over all of them;
+    /// nothing if it looks for something else.
+    pub(super) fn lines_with_text(&self, run: &EntryBuffer) -> Option<Vec<usize>> {
+        let [Operand::Text(finder)] = self.operands.as_slice() else { return None };
+        let needle = finder.needle().len();
+        if !self.keeps || needle == 0 {
+            return None;
+        }
+        let (bytes, ends) = (run.all_lines(), run.line_ends());
+        let mut found = Vec::new();
+        let (mut at, mut line) = (0, 0);
+        while let Some(offset) = finder.find(&bytes[at..]) {
+            let start = at + offset;
+            line += ends[line..].partition_point(|end| *end <= start);
+            let Some(end) = ends.get(line) else { break };
+            if start + needle <= *end {
+                found.push(line);
+                at = *end;
+            } else {
+                // It only seems to be there, over the end of a line.
+                at = start + 1;
+            }
+        }
+        Some(found)
+    }
+
     /// Texts that every line it keeps holds.
     pub(super) fn needles(&self) -> Vec<Vec<u8>> {
         let needles: Vec<Vec<u8>> = match self.operands.as_slice() {
@@ -105,5 +132,29 @@ fn compile(op: LineOp, operand: &LineOperand) -> Result<Operand, String> {
             if text.bytes().all(plain) { Ok(contains(text)) } else { Ok(Operand::Regex(regex)) }
         }
         LineOp::Pattern | LineOp::NotPattern => LinePattern::new(text).map(Operand::Pattern),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn one_search_finds_what_a_search_per_line_finds(
+            lines in proptest::collection::vec("[ab]{0,5}", 0..8),
+            needle in "[ab]{1,3}",
+        ) {
+            let mut run = EntryBuffer::default();
+            for line in &lines {
+                run.push(0, line.as_bytes(), []);
+            }
+            let operands = vec![LineOperand::Text(needle.clone())];
+            let filter = LineFilter { op: LineOp::Contains, operands };
+            let filter = CompiledLineFilter::new(&filter).expect("a text is valid");
+            let wanted: Vec<usize> =
+                (0..lines.len()).filter(|i| lines[*i].contains(&needle)).collect();
+            proptest::prop_assert_eq!(filter.lines_with_text(&run), Some(wanted));
+        }
     }
 }

@@ -30,6 +30,7 @@ mod template;
 use std::borrow::Cow;
 
 use capture_stage::RegexParser;
+use ephemeris_model::logs::EntryBuffer;
 use format_stage::CompiledLabelFormat;
 pub(super) use hints::Hints;
 use json_stage::JsonExpressions;
@@ -42,6 +43,24 @@ pub(super) use state::{Category, ERROR, ERROR_DETAILS, EntryState};
 use template::Template;
 
 use super::ast::{LabelPick, LogfmtFlags, Stage};
+
+/// Places of entries in a run.
+#[derive(Debug)]
+pub(super) enum Candidates {
+    All(std::ops::Range<usize>),
+    Some(std::vec::IntoIter<usize>),
+}
+
+impl Iterator for Candidates {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        match self {
+            Self::All(places) => places.next(),
+            Self::Some(places) => places.next(),
+        }
+    }
+}
 
 /// Compiled stages.
 #[derive(Debug)]
@@ -103,6 +122,15 @@ impl Pipeline {
             }
         }
         Some(line)
+    }
+
+    /// Entries of a run that its first stage does not drop.
+    pub(super) fn candidates(&self, run: &EntryBuffer) -> Candidates {
+        let found = match self.stages.first() {
+            Some(CompiledStage::Line(filter)) => filter.lines_with_text(run),
+            _ => None,
+        };
+        found.map_or(Candidates::All(0..run.len()), |found| Candidates::Some(found.into_iter()))
     }
 
     /// Whether it does nothing.
