@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::tempdir;
 
@@ -322,6 +324,77 @@ fn delta_totals_survive_a_kill() {
     let head = format!("GET /api/v1/query?query={query}&time={time} HTTP/1.1\r\n");
     let (_, body) = exchange(process.address, &head, b"");
     assert!(body.contains("\"31\""), "31 seconds with one each: {body}");
+    process.signal("-TERM");
+    assert_eq!(process.wait().0, Some(0));
+}
+
+/// Pushes lines, one a request, until the server is gone; answers those that were acknowledged.
+fn push_until_gone(address: SocketAddr, thread: usize, sent: &AtomicUsize) -> Vec<String> {
+    use std::io::{Read as _, Write as _};
+    let at = crate::support::minute_ms();
+    let mut acknowledged = Vec::new();
+    for n in 0.. {
+        let line = format!("line {thread}-{n}");
+        let body = format!(
+            r#"{{"streams":[{{"stream":{{"app":"a{thread}"}},"values":[["{at}000000","{line}"]]}}]}}"#
+        );
+        let head = format!(
+            "POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut answer = String::new();
+        let answered = std::net::TcpStream::connect(address).and_then(|mut stream| {
+            stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+            stream.read_to_string(&mut answer)
+        });
+        if answered.is_err() || !answer.starts_with("HTTP/1.1 204 ") {
+            break;
+        }
+        acknowledged.push(line);
+        sent.fetch_add(1, Ordering::Relaxed);
+    }
+    acknowledged
+}
+
+#[test]
+fn every_acknowledged_line_is_there_once_after_a_kill() {
+    let dir = tempdir().expect("a temporary directory");
+    let process = Process::start(dir.path());
+    let (address, sent) = (process.address, Arc::new(AtomicUsize::new(0)));
+    let pusher = |thread| {
+        let sent = Arc::clone(&sent);
+        std::thread::spawn(move || push_until_gone(address, thread, &sent))
+    };
+    let pushers: Vec<_> = (0..4).map(pusher).collect();
+    let began = std::time::Instant::now();
+    while sent.load(Ordering::Relaxed) < 200 {
+        assert!(began.elapsed() < PATIENCE, "pushes are not answered");
+        std::thread::yield_now();
+    }
+    process.signal("-KILL");
+    process.wait();
+    let acknowledged: Vec<String> =
+        pushers.into_iter().flat_map(|pusher| pusher.join().expect("no panic")).collect();
+
+    let process = Process::start(dir.path());
+    let query = crate::support::encode("{app=~\"a.\"}");
+    let path =
+        format!("GET /loki/api/v1/query_range?query={query}&limit=5000&since=1h HTTP/1.1\r\n");
+    let (status, body) = exchange(process.address, &path, b"");
+    assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
+    let answer: serde_json::Value = serde_json::from_str(&body).expect("the answer is JSON");
+    let streams = answer["data"]["result"].as_array().expect("streams");
+    let values = streams.iter().flat_map(|stream| stream["values"].as_array().expect("values"));
+    let mut found: Vec<&str> = values.map(|value| value[1].as_str().expect("a line")).collect();
+    let all = found.len();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found.len(), all, "a line comes twice");
+    for line in &acknowledged {
+        assert!(found.binary_search(&line.as_str()).is_ok(), "{line} is lost");
+    }
+    assert!(acknowledged.len() >= 200 && all <= acknowledged.len() + 4);
     process.signal("-TERM");
     assert_eq!(process.wait().0, Some(0));
 }

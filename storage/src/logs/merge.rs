@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use ephemeris_model::{Direction, EntryBuffer, EntryCount, LogColumns, NanoRange, SourceError};
 
+use memchr::memmem::Finder;
+
 use super::block::PagePlace;
 use super::page::Page;
 use super::rows::{Rows, Seen};
@@ -62,6 +64,8 @@ pub(crate) struct Wanted {
     pub(crate) range: NanoRange,
     pub(crate) direction: Direction,
     pub(crate) columns: LogColumns,
+    /// Lines that lack one of these may be left out.
+    pub(crate) needles: Vec<Vec<u8>>,
 }
 
 /// Reads pieces that are given in order of arrival.
@@ -90,6 +94,10 @@ pub(crate) fn read(
         if out.done {
             return Ok(());
         }
+        if alone[at] && !wanted.needles.is_empty() {
+            read_matching(piece, wanted, load, &mut out)?;
+            continue;
+        }
         let columns = if alone[at] { wanted.columns } else { ALL };
         let Some(rows) = load(piece, columns)? else { continue };
         let times = rows.times();
@@ -112,6 +120,61 @@ pub(crate) fn read(
     out.flush()
 }
 
+/// Hands out the rows of a piece that hold all needles; of a piece without one only the lines are
+/// decoded.
+fn read_matching(
+    piece: &Piece,
+    wanted: &Wanted,
+    load: Load<'_>,
+    out: &mut Output<'_>,
+) -> Result<(), SourceError> {
+    let lines = LogColumns { lines: true, metadata: false };
+    let Some(mut rows) = load(piece, lines)? else { return Ok(()) };
+    let mut found = matching(&rows, &wanted.needles);
+    let inside = |row: &usize| {
+        let time = rows.times()[*row];
+        wanted.range.start <= time && time < wanted.range.end
+    };
+    found.retain(inside);
+    if found.is_empty() {
+        return Ok(());
+    }
+    if wanted.columns.metadata {
+        let Some(all) = load(piece, ALL)? else { return Ok(()) };
+        rows = all;
+    }
+    match wanted.direction {
+        Direction::Forward => found.iter().try_for_each(|&row| out.push(&rows, row))?,
+        Direction::Backward => found.iter().rev().try_for_each(|&row| out.push(&rows, row))?,
+    }
+    out.flush()
+}
+
+/// The rows whose line holds all needles.
+fn matching(rows: &Rows, needles: &[Vec<u8>]) -> Vec<usize> {
+    let finders: Vec<Finder<'_>> = needles.iter().map(Finder::new).collect();
+    let Some((longest, others)) = finders.split_first() else { return (0..rows.len()).collect() };
+    let (text, ends) = (rows.text(), rows.ends());
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(at) = text.get(from..).and_then(|rest| longest.find(rest)) {
+        let start = from + at;
+        let row = ends.partition_point(|&end| end as usize <= start);
+        let Some(&end) = ends.get(row) else { break };
+        if start + longest.needle().len() > end as usize {
+            // It lies across two lines.
+            from = start + 1;
+            continue;
+        }
+        let line = rows.line(row);
+        if others.iter().all(|other| other.find(line).is_some()) {
+            found.push(row);
+        }
+        from = end as usize;
+    }
+    found
+}
+
 /// Counts what pieces hold inside `range`; only those that cross a border or meet are decoded.
 pub(crate) fn count(
     pieces: Vec<Piece>,
@@ -130,7 +193,8 @@ pub(crate) fn count(
         }
     }
     let columns = LogColumns { lines: false, metadata: false };
-    let wanted = Wanted { range, direction: Direction::Forward, columns };
+    let needles = Vec::new();
+    let wanted = Wanted { range, direction: Direction::Forward, columns, needles };
     read(&rest, &wanted, load, &mut EntryBuffer::default(), &mut |run| {
         total.entries += run.len() as u64;
         total.bytes += run.all_lines().len() as u64;

@@ -271,7 +271,11 @@ impl StreamSet for Selection {
         let range = self.clamp(range);
         let pieces = self.pieces(index, range)?;
         let (direction, columns) = (self.select.direction, self.select.columns);
-        let wanted = Wanted { range, direction, columns };
+        let mut needles = self.select.needles.clone();
+        needles.retain(|needle| !needle.is_empty());
+        // The longest is looked for first, as it is the rarest as a rule.
+        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        let wanted = Wanted { range, direction, columns, needles };
         let load = |piece: &Piece, columns: LogColumns| self.load(piece, columns);
         merge::read(&pieces, &wanted, &load, buffer, visit)
     }

@@ -25,9 +25,12 @@ const ALL: NanoRange = NanoRange { start: i64::MIN, end: i64::MAX };
 /// An entry: time, line, metadata sorted by name.
 type Entry = (i64, String, Vec<(String, String)>);
 
+/// A label set with entries.
+type Stream = (Vec<(String, String)>, Vec<Entry>);
+
 /// A push of the tests: label sets with entries, as JSON.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Push(Vec<(Vec<(String, String)>, Vec<Entry>)>);
+pub(super) struct Push(Vec<Stream>);
 
 impl Push {
     fn of(name: &str, entries: &[(i64, &str)]) -> Self {
@@ -260,6 +263,38 @@ fn streams_are_selected_by_matchers_in_head_and_blocks() {
     assert_eq!(reader.streams(&[], ALL).expect("streams").len(), 3);
     let before = NanoRange { start: NOON_NS - DAY_NS, end: NOON_NS };
     assert_eq!(reader.streams(&[], before).expect("streams").len(), 0);
+}
+
+#[test]
+fn lines_without_a_needle_are_left_out_and_no_other() {
+    let fixture = Fixture::new();
+    let lines: Vec<String> = (0..60).map(|n| format!("line {n} of some")).collect();
+    let entries: Vec<(i64, &str)> =
+        lines.iter().zip(0..).map(|(line, n)| (NOON_NS + n, line.as_str())).collect();
+    push(&fixture, &Push::of("a", &entries));
+    for direction in [Direction::Forward, Direction::Backward] {
+        for (needles, want) in [
+            (vec!["line 42"], vec!["line 42 of some"]),
+            (vec!["of", "ne 7 "], vec!["line 7 of some"]),
+            // It lies across two lines only.
+            (vec!["someline"], vec![]),
+            (vec!["nowhere"], vec![]),
+        ] {
+            let needles = needles.iter().map(|needle| needle.as_bytes().to_vec()).collect();
+            let chosen = LogSelect { needles, ..select(direction, ALL) };
+            let reader = fixture.reader("t");
+            let set = reader.select_streams(&chosen).expect("it is answered");
+            let (mut buffer, mut found) = (EntryBuffer::default(), Vec::new());
+            set.read(0, ALL, &mut buffer, &mut |run| {
+                found.extend((0..run.len()).map(|i| run.line(i).to_vec()));
+                Ok(ControlFlow::Continue(()))
+            })
+            .expect("it is read");
+            let want: Vec<Vec<u8>> = want.iter().map(|line| line.as_bytes().to_vec()).collect();
+            assert_eq!(found, want);
+        }
+        fixture.store().seal().expect("it is sealed");
+    }
 }
 
 #[test]
