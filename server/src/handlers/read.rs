@@ -52,6 +52,7 @@ async fn read_body(app: &App, body: Body) -> Result<bytes::Bytes, ApiError> {
         let error_type = match error {
             ReadError::TooLarge { .. } => ErrorType::TooLarge,
             ReadError::Slow => ErrorType::Slow,
+            ReadError::NoRoom => ErrorType::Unavailable,
             ReadError::Broken(_) => ErrorType::BadData,
         };
         ApiError::new(error_type, error.to_string())
