@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 
 use ephemeris_model::TimestampMs;
+use ephemeris_query::budget::{Account, BudgetLimits};
 use ephemeris_query::promql::engine::{Engine, EngineOptions};
 use ephemeris_storage::{Clock, Store, StoreStats, SystemClock};
 use tokio::sync::Semaphore;
@@ -47,6 +48,10 @@ pub struct App {
     pub admin: Pool,
     /// Room for bodies being worked on, in KiB.
     pub body_room: Arc<Semaphore>,
+    /// What all queries hold in memory, their answers included.
+    pub query_memory: Arc<Account>,
+    /// Remote reads that may run at a time: a slow client holds a worker, so most are kept free.
+    pub read_slots: Arc<Semaphore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// When the process began to serve.
@@ -73,6 +78,7 @@ impl App {
         };
         let query = &config.query;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let memory_budget_bytes = config.memory_budget.bytes();
         Ok(Self {
             metrics: Metrics::default(),
             active: Arc::default(),
@@ -84,13 +90,27 @@ impl App {
             queries: pool("query", query.concurrency_max, query.queue_max, "query.queue_max")?,
             admin: pool("admin", cores.clamp(2, 8), query.queue_max, "query.queue_max")?,
             body_room: Arc::new(Semaphore::new(kib(config.http.bodies_bytes_max))),
+            query_memory: Arc::new(Account::new(memory_budget_bytes / 2)),
+            read_slots: Arc::new(Semaphore::new(read_slots(query.concurrency_max))),
             started: clock.now(),
             clock,
-            memory_budget_bytes: config.memory_budget.bytes(),
+            memory_budget_bytes,
             store: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
             config,
         })
+    }
+
+    /// What one query may use, by the settings.
+    #[must_use]
+    pub const fn query_limits(&self) -> BudgetLimits {
+        let query = &self.config.query;
+        BudgetLimits {
+            samples_max: query.samples_max,
+            series_max: query.series_max,
+            bytes_max: self.memory_budget_bytes / 2,
+            timeout: query.timeout,
+        }
     }
 
     /// Takes the open store.
@@ -170,6 +190,12 @@ impl From<ephemeris_storage::Error> for ApiError {
         };
         Self::new(error_type, error.to_string())
     }
+}
+
+/// How many of the query workers may serve remote reads.
+#[must_use]
+pub const fn read_slots(query_concurrency: usize) -> usize {
+    if query_concurrency < 8 { 1 } else { query_concurrency / 4 }
 }
 
 /// A size in KiB, rounded up, as permits of a semaphore.
