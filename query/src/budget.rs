@@ -1,5 +1,6 @@
 //! What one query may use: time, series, samples held in memory. Checked inside the loops of the
-//! operators, by all threads of a query. A budget serves one query and is not used again.
+//! operators, by all threads of a query. A budget serves one query and is not used again; what all
+//! queries hold together is counted in an [`Account`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,6 +86,15 @@ pub enum BudgetError {
         /// The limit.
         max: u64,
     },
+    /// More bytes than all queries together may hold at once.
+    #[error(
+        "queries that run now would take too much memory together; limit is {max} bytes, \
+         a share of memory_budget"
+    )]
+    Account {
+        /// The limit.
+        max: u64,
+    },
     /// More series than a query may touch.
     #[error("query would touch {got} series; limit is {max} (query.series_max)")]
     Series {
@@ -95,10 +105,32 @@ pub enum BudgetError {
     },
 }
 
-/// What is left for one query to use.
+/// The bytes all queries together hold.
+#[derive(Debug)]
+pub struct Account {
+    max: u64,
+    held: AtomicU64,
+}
+
+impl Account {
+    /// An account of at most `bytes_max`.
+    #[must_use]
+    pub const fn new(bytes_max: u64) -> Self {
+        Self { max: bytes_max, held: AtomicU64::new(0) }
+    }
+
+    /// Bytes held now.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+/// What is left for one query to use. What it holds when it is dropped is given back.
 #[derive(Debug)]
 pub struct Budget {
     limits: BudgetLimits,
+    account: Option<Arc<Account>>,
     deadline: Instant,
     cancel: Arc<AtomicBool>,
     held: AtomicU64,
@@ -121,6 +153,7 @@ impl Budget {
         let now = Instant::now();
         Self {
             limits,
+            account: None,
             deadline: now.checked_add(limits.timeout).unwrap_or(now),
             cancel,
             held: AtomicU64::new(0),
@@ -129,6 +162,13 @@ impl Budget {
             read: AtomicU64::new(0),
             series: AtomicU64::new(0),
         }
+    }
+
+    /// The same, whose bytes count in `account` too.
+    #[must_use]
+    pub fn with_account(mut self, account: Arc<Account>) -> Self {
+        self.account = Some(account);
+        self
     }
 
     /// Whether the query may go on.
@@ -145,6 +185,12 @@ impl Budget {
         Ok(())
     }
 
+    /// When its time is up.
+    #[must_use]
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// Takes `load` into memory until it is [released](Budget::release).
     ///
     /// # Errors
@@ -155,6 +201,7 @@ impl Budget {
         };
         let samples = add(&self.held, load.samples);
         let bytes = add(&self.held_bytes, load.bytes);
+        let together = self.account.as_ref().map_or(0, |all| add(&all.held, load.bytes));
         self.peak.fetch_max(samples, Ordering::Relaxed);
         if samples > self.limits.samples_max {
             return Err(BudgetError::Samples { max: self.limits.samples_max });
@@ -162,7 +209,12 @@ impl Budget {
         if bytes > self.limits.bytes_max {
             return Err(BudgetError::Bytes { max: self.limits.bytes_max });
         }
-        Ok(())
+        match &self.account {
+            Some(account) if together > account.max => {
+                Err(BudgetError::Account { max: account.max })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gives back what was held.
@@ -170,10 +222,14 @@ impl Budget {
         // A release beyond what is held would be a bug here; it must not wrap to a huge number.
         let give_back = |counter: &AtomicU64, less: u64| {
             let less_held = |held: u64| Some(held.saturating_sub(less));
-            let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less_held);
+            let before = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less_held);
+            before.map_or(0, |held| held.min(less))
         };
         give_back(&self.held, load.samples);
-        give_back(&self.held_bytes, load.bytes);
+        let bytes = give_back(&self.held_bytes, load.bytes);
+        if let Some(account) = &self.account {
+            account.held.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Whether `samples` could ever be held; asked before a size is allocated.
@@ -223,6 +279,14 @@ impl Budget {
     }
 }
 
+impl Drop for Budget {
+    fn drop(&mut self) {
+        if let Some(account) = &self.account {
+            account.held.fetch_sub(*self.held_bytes.get_mut(), Ordering::Relaxed);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +308,24 @@ mod tests {
         budget.hold(Load { samples: 1, bytes: 100 }).expect("all of it");
         let more = Load { samples: 0, bytes: 1 };
         assert_eq!(budget.hold(more), Err(BudgetError::Bytes { max: 100 }));
+    }
+
+    #[test]
+    fn what_queries_hold_together_has_a_limit_and_ends_with_them() {
+        let account = Arc::new(Account::new(100));
+        let budget = || Budget::new(BudgetLimits::default()).with_account(Arc::clone(&account));
+        let bytes = |bytes| Load { samples: 0, bytes };
+        let (first, second) = (budget(), budget());
+        first.hold(bytes(60)).expect("60 of 100");
+        assert_eq!(second.hold(bytes(50)), Err(BudgetError::Account { max: 100 }));
+        second.release(bytes(70));
+        assert_eq!(account.held(), 60, "no more is given back than was held");
+        second.hold(bytes(40)).expect("all of it");
+        first.release(bytes(10));
+        drop(first);
+        assert_eq!(account.held(), 40);
+        drop(second);
+        assert_eq!(account.held(), 0);
     }
 
     #[test]

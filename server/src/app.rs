@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use ephemeris_ingest::otlp::Accumulator;
 use ephemeris_model::{TimestampMs, WriteBatch, WriteOutcome};
+use ephemeris_query::budget::{Account, BudgetLimits};
 use ephemeris_query::promql::engine::{Engine, EngineOptions};
 use ephemeris_storage::{Clock, Store, StoreStats, SystemClock};
 use tokio::sync::Semaphore;
@@ -57,6 +58,10 @@ pub struct App {
     pub arrivals: Arrivals,
     /// Running totals of delta points.
     pub accumulator: Accumulator,
+    /// What all queries hold in memory, their answers included.
+    pub query_memory: Arc<Account>,
+    /// Remote reads that may run at a time: a slow client holds a worker, so most are kept free.
+    pub read_slots: Arc<Semaphore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// When the process began to serve.
@@ -83,6 +88,7 @@ impl App {
         };
         let query = &config.query;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let memory_budget_bytes = config.memory_budget.bytes();
         Ok(Self {
             metrics: Metrics::default(),
             active: Arc::default(),
@@ -97,13 +103,27 @@ impl App {
             rates: Rates::new(config.rates),
             arrivals: Arrivals::default(),
             accumulator: Accumulator::new(config.otlp.delta_series_max),
+            query_memory: Arc::new(Account::new(memory_budget_bytes / 2)),
+            read_slots: Arc::new(Semaphore::new(read_slots(query.concurrency_max))),
             started: clock.now(),
             clock,
-            memory_budget_bytes: config.memory_budget.bytes(),
+            memory_budget_bytes,
             store: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
             config,
         })
+    }
+
+    /// What one query may use, by the settings.
+    #[must_use]
+    pub const fn query_limits(&self) -> BudgetLimits {
+        let query = &self.config.query;
+        BudgetLimits {
+            samples_max: query.samples_max,
+            series_max: query.series_max,
+            bytes_max: self.memory_budget_bytes / 2,
+            timeout: query.timeout,
+        }
     }
 
     /// Takes the open store.
@@ -207,6 +227,12 @@ impl From<ephemeris_storage::Error> for ApiError {
         };
         Self::new(error_type, error.to_string())
     }
+}
+
+/// How many of the query workers may serve remote reads.
+#[must_use]
+pub const fn read_slots(query_concurrency: usize) -> usize {
+    if query_concurrency < 8 { 1 } else { query_concurrency / 4 }
 }
 
 /// A size in KiB, rounded up, as permits of a semaphore.

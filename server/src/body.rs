@@ -9,6 +9,8 @@ use hyper::body::Body as _;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 
+use crate::room::Room;
+
 /// Bytes a second that a sender must reach on top of [`ReadLimits::timeout`].
 const RATE_BYTES_PER_SECOND: u64 = 64 << 10;
 /// Bytes reserved for a body before any of it has come.
@@ -46,6 +48,9 @@ pub enum ReadError {
     /// It came too slowly.
     #[error("request body did not come in time")]
     Slow,
+    /// Other bodies hold all the room.
+    #[error("no room for the request body")]
+    NoRoom,
     /// The connection broke, or the transfer encoding is wrong.
     #[error("cannot read the request body: {0}")]
     Broken(String),
@@ -61,14 +66,35 @@ pub fn stated_bytes(body: &Body) -> Option<u64> {
 ///
 /// # Errors
 /// If it is too large or too slow, or the connection breaks.
-pub async fn read(mut body: Body, limits: ReadLimits) -> Result<Bytes, ReadError> {
+pub async fn read(body: Body, limits: ReadLimits) -> Result<Bytes, ReadError> {
+    read_counted(body, limits, None).await
+}
+
+/// Reads a whole body; what has come of it takes room. The time it waits for room is given to it.
+///
+/// # Errors
+/// As [`read`], and if there is no room; none is held then.
+pub async fn read_into(
+    body: Body,
+    limits: ReadLimits,
+    mut room: Room,
+) -> Result<(Bytes, Room), ReadError> {
+    let bytes = read_counted(body, limits, Some(&mut room)).await?;
+    Ok((bytes, room))
+}
+
+async fn read_counted(
+    mut body: Body,
+    limits: ReadLimits,
+    mut room: Option<&mut Room>,
+) -> Result<Bytes, ReadError> {
     let too_large = || ReadError::TooLarge { limit: limits.bytes_max };
     let stated = stated_bytes(&body).unwrap_or(0);
     if stated > limits.bytes_max {
         drain(body).await;
         return Err(too_large());
     }
-    let began = Instant::now();
+    let mut began = Instant::now();
     let mut first: Option<Bytes> = None;
     let mut whole = BytesMut::new();
     loop {
@@ -85,6 +111,16 @@ pub async fn read(mut body: Body, limits: ReadLimits) -> Result<Bytes, ReadError
         if length + data.len() as u64 > limits.bytes_max {
             drain(body).await;
             return Err(too_large());
+        }
+        if let Some(room) = &mut room {
+            let asked = Instant::now();
+            if room.grow_to(length + data.len() as u64).await.is_err() {
+                room.release();
+                drop((first, whole, data));
+                drain(body).await;
+                return Err(ReadError::NoRoom);
+            }
+            began += asked.elapsed();
         }
         match first.take() {
             // A body of one frame, the common case, is handed on as it is.

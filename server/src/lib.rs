@@ -12,6 +12,7 @@
 //! | [`api`] | parameters, errors and JSON |
 //! | [`connection`] | accept loop, HTTP/1.1 and HTTP/2, timeouts |
 //! | [`body`] | reading bodies within limits |
+//! | [`room`] | memory for bodies being worked on |
 //! | [`active`] | the queries that run now |
 //! | [`workers`] | the thread pools where all blocking work is done |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
@@ -24,9 +25,12 @@
 //! parameters and has a worker parse and evaluate the query (`ephemeris_query`) over a reader of
 //! the store; the answer is written piece by piece ([`api::stream`]).
 //!
-//! **Invariant**: socket threads never block and never compute for long; workers never wait for a
-//! client, but for one that takes the frames of a remote read, and for it no longer than a query may
-//! take.
+//! **Invariant**: socket threads never block and never compute for long, so patterns are compiled
+//! by workers; workers never wait for a client, but for one that takes the frames of a remote read,
+//! for it no longer than a query may take, and a quarter of them at most.
+//!
+//! **Invariant**: the bytes of bodies count in [`room`] from their coming to the end of the work on
+//! them; those of queries count in one account until their answers were sent.
 //!
 //! **Invariant**: a status and an `errorType` belong together as [`api::error`] says, nowhere else.
 //!
@@ -45,6 +49,7 @@ pub mod handlers;
 pub mod metrics;
 pub mod middleware;
 pub mod rates;
+pub mod room;
 pub mod router;
 pub mod self_metrics;
 pub mod server;

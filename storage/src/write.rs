@@ -235,8 +235,8 @@ fn refuse_time(rejects: &mut Rejects, time: i64, bounds: &Bounds) {
     } else {
         rejects.add(RejectReason::TooFarInFuture, 1, || {
             format!(
-                "timestamp {time} ms is later than {} ms, which is {} ms after now \
-                 (limits.future_ms_max)",
+                "timestamp {time} ms is later than {} ms, which is {} ms after now; no sample may \
+                 lie further ahead",
                 end.0.saturating_sub(1),
                 bounds.limits.future_ms_max
             )

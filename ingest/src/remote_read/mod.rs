@@ -14,15 +14,18 @@ pub mod samples;
 
 mod xor;
 
-use ephemeris_model::{MatchOp, Matcher};
+use ephemeris_model::{MatchOp, Matcher, PatternBudget};
 
 use crate::error::IngestError;
 use crate::wire::{Field, Reader, WireType};
 
 /// Most queries of one request.
-pub const QUERIES_MAX: usize = 100;
+pub const QUERIES_MAX: usize = 10;
 /// Most matchers of one query.
-const MATCHERS_MAX: usize = 1000;
+const MATCHERS_MAX: usize = 100;
+
+/// Most response types looked at.
+const RESPONSE_TYPES_MAX: usize = 16;
 
 /// Form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,29 +59,42 @@ pub struct ReadRequest {
 /// Reads a request, already decompressed.
 ///
 /// # Errors
-/// If it is no such message, or has too many queries or matchers.
+/// If it is no such message, has too many queries or matchers, or patterns that are too large
+/// together.
 pub fn decode(message: &[u8]) -> Result<ReadRequest, IngestError> {
     let mut reader = Reader::new(message);
     let (mut queries, mut asked) = (Vec::new(), Vec::new());
+    let mut patterns = PatternBudget::default();
     while let Some(field) = reader.field()? {
         match (field.number, field.wire) {
             (1, WireType::Length) => {
                 if queries.len() == QUERIES_MAX {
-                    return Err(refuse(format!("more than {QUERIES_MAX} queries")));
+                    return Err(refuse(format!(
+                        "more than {QUERIES_MAX} queries, which is the limit"
+                    )));
                 }
-                queries.push(query(&mut reader)?);
+                queries.push(query(&mut reader, &mut patterns)?);
             }
-            (2, WireType::Varint) => asked.push(reader.varint("accepted_response_types")?),
+            (2, WireType::Varint) => ask(&mut asked, &mut reader)?,
             (2, WireType::Length) => {
                 let mut packed = reader.message("accepted_response_types")?;
                 while !packed.is_at_end() {
-                    asked.push(packed.varint("accepted_response_types")?);
+                    ask(&mut asked, &mut packed)?;
                 }
             }
             _ => reader.skip(field)?,
         }
     }
     Ok(ReadRequest { queries, accepted: accepted(&asked)? })
+}
+
+/// Reads a response type; those behind the first few are not looked at.
+fn ask(asked: &mut Vec<u64>, reader: &mut Reader<'_>) -> Result<(), IngestError> {
+    let number = reader.varint("accepted_response_types")?;
+    if asked.len() < RESPONSE_TYPES_MAX {
+        asked.push(number);
+    }
+    Ok(())
 }
 
 fn accepted(asked: &[u64]) -> Result<Vec<ResponseType>, IngestError> {
@@ -100,7 +116,7 @@ fn accepted(asked: &[u64]) -> Result<Vec<ResponseType>, IngestError> {
     Ok(accepted)
 }
 
-fn query(reader: &mut Reader<'_>) -> Result<Query, IngestError> {
+fn query(reader: &mut Reader<'_>, patterns: &mut PatternBudget) -> Result<Query, IngestError> {
     let mut inner = reader.message("query")?;
     let mut query = Query { start_ms: 0, end_ms: 0, matchers: Vec::new() };
     while let Some(field) = inner.field()? {
@@ -109,9 +125,10 @@ fn query(reader: &mut Reader<'_>) -> Result<Query, IngestError> {
             (2, WireType::Varint) => query.end_ms = inner.varint("end")?.cast_signed(),
             (3, WireType::Length) => {
                 if query.matchers.len() == MATCHERS_MAX {
-                    return Err(refuse(format!("more than {MATCHERS_MAX} matchers in a query")));
+                    let text = format!("more than {MATCHERS_MAX} matchers in a query, the limit");
+                    return Err(refuse(text));
                 }
-                query.matchers.push(matcher(&mut inner)?);
+                query.matchers.push(matcher(&mut inner, patterns)?);
             }
             _ => inner.skip(field)?,
         }
@@ -119,7 +136,7 @@ fn query(reader: &mut Reader<'_>) -> Result<Query, IngestError> {
     Ok(query)
 }
 
-fn matcher(reader: &mut Reader<'_>) -> Result<Matcher, IngestError> {
+fn matcher(reader: &mut Reader<'_>, patterns: &mut PatternBudget) -> Result<Matcher, IngestError> {
     let mut inner = reader.message("matcher")?;
     let (mut op, mut name, mut value) = (0, String::new(), String::new());
     while let Some(field) = inner.field()? {
@@ -137,7 +154,7 @@ fn matcher(reader: &mut Reader<'_>) -> Result<Matcher, IngestError> {
         3 => MatchOp::NotRegex,
         other => return Err(refuse(format!("matcher type {other}; it is 0 to 3"))),
     };
-    Matcher::new(op, name, value).map_err(|error| refuse(error.to_string()))
+    Matcher::within(patterns, op, name, value).map_err(|error| refuse(error.to_string()))
 }
 
 fn text(reader: &mut Reader<'_>, field: Field, what: &str) -> Result<String, IngestError> {

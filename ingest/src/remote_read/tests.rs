@@ -145,6 +145,22 @@ fn a_request_is_read() {
     assert_eq!(decode(&bad).expect_err("no such type").to_string(), "matcher type 9; it is 0 to 3");
 }
 
+#[test]
+fn patterns_of_all_queries_together_have_a_limit() {
+    let pattern = br"\pL{60}y17";
+    let matcher = [&[0x08, 2, 0x12, 1][..], b"i", &[0x1a, pattern.len() as u8], pattern].concat();
+    let matcher = [&[0x1a, matcher.len() as u8][..], &matcher].concat();
+    let query = |count: usize| {
+        let body = matcher.repeat(count);
+        [&[0x0a, (body.len() & 0x7f) as u8 | 0x80, (body.len() >> 7) as u8][..], &body].concat()
+    };
+    assert_eq!(decode(&query(4)).expect("a few").queries[0].matchers.len(), 4);
+    let error = decode(&query(4).repeat(4)).expect_err("too much").to_string();
+    assert!(error.contains("limit is 524288"), "{error}");
+    let error = decode(&[0x0a, 0].repeat(11)).expect_err("too many").to_string();
+    assert_eq!(error, "more than 10 queries, which is the limit");
+}
+
 fn series(count: usize) -> (Labels, SampleBuffer) {
     let mut buffer = SampleBuffer::default();
     for i in 0..count {

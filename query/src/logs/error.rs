@@ -59,6 +59,7 @@ impl LogQueryError {
         match self {
             Self::Execution(_) => ErrorKind::Invalid,
             Self::Budget(BudgetError::Timeout) => ErrorKind::Timeout,
+            Self::Budget(BudgetError::Account { .. }) => ErrorKind::Busy,
             Self::Budget(BudgetError::Canceled) | Self::Source(SourceError::Canceled) => {
                 ErrorKind::Canceled
             }

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Timeout,
     /// Nothing; the caller asked for it.
     Canceled,
+    /// Come back when other queries have ended.
+    Busy,
     /// The store is going away.
     Closed,
     /// Nothing; reading failed.
@@ -50,6 +52,7 @@ impl QueryError {
         match self {
             Self::Execution(_) => ErrorKind::Invalid,
             Self::Budget(BudgetError::Timeout) => ErrorKind::Timeout,
+            Self::Budget(BudgetError::Account { .. }) => ErrorKind::Busy,
             Self::Budget(BudgetError::Canceled) | Self::Source(SourceError::Canceled) => {
                 ErrorKind::Canceled
             }

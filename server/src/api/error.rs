@@ -161,7 +161,7 @@ impl From<QueryError> for ApiError {
             QueryErrorKind::Invalid | QueryErrorKind::Limit => ErrorType::Execution,
             QueryErrorKind::Timeout => ErrorType::Timeout,
             QueryErrorKind::Canceled => ErrorType::Canceled,
-            QueryErrorKind::Closed => ErrorType::Unavailable,
+            QueryErrorKind::Busy | QueryErrorKind::Closed => ErrorType::Unavailable,
             QueryErrorKind::Internal => ErrorType::Internal,
         };
         Self::new(error_type, error.to_string())

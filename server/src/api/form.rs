@@ -9,8 +9,10 @@ use super::time::{parse_duration, parse_time};
 use super::{ApiError, ErrorType};
 use crate::body;
 
-/// Largest form.
-pub const FORM_BYTES_MAX: u64 = 4 << 20;
+/// Largest form. The longest query fits, each of its bytes percent-encoded.
+pub const FORM_BYTES_MAX: u64 = 1 << 20;
+/// Most parameters.
+const PAIRS_MAX: usize = 10_000;
 
 /// The parameters, in order; the first of a name counts unless all are asked for.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,21 @@ impl Form {
     pub fn new(body: &[u8], url: &[u8]) -> Self {
         let pairs = form_urlencoded::parse(body).chain(form_urlencoded::parse(url));
         Self { pairs: pairs.map(|(k, v)| (k.into_owned(), v.into_owned())).collect() }
+    }
+
+    /// As [`Form::new`], of a request.
+    ///
+    /// # Errors
+    /// If there are too many.
+    fn of_request(body: &[u8], url: &[u8]) -> Result<Self, ApiError> {
+        let count =
+            |text: &[u8]| text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).count();
+        let got = count(body) + count(url);
+        if got > PAIRS_MAX {
+            let text = format!("request has {got} parameters; limit is {PAIRS_MAX}");
+            return Err(ApiError::bad_data(text));
+        }
+        Ok(Self::new(body, url))
     }
 
     /// The first value of `name`, unless it is empty.
@@ -93,13 +110,13 @@ impl<S: Sync> FromRequest<S> for Form {
             kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
         });
         if parts.method == Method::GET || !is_form {
-            return Ok(Self::new(b"", url));
+            return Self::of_request(b"", url);
         }
         let limits = body::ReadLimits { bytes_max: FORM_BYTES_MAX, ..body::ReadLimits::default() };
         match body::read(request_body, limits).await {
-            Ok(bytes) => Ok(Self::new(&bytes, url)),
+            Ok(bytes) => Self::of_request(&bytes, url),
             Err(error @ body::ReadError::TooLarge { .. }) => {
-                Err(ApiError::new(ErrorType::TooLarge, error.to_string()))
+                Err(ApiError::new(ErrorType::TooLarge, format!("{error}, the limit of a form")))
             }
             Err(error @ body::ReadError::Slow) => {
                 Err(ApiError::new(ErrorType::Slow, error.to_string()))
@@ -120,6 +137,14 @@ mod tests {
         assert_eq!(form.get("stats"), Some("all"));
         assert_eq!(form.get("x"), None, "the first counts, also when it is empty");
         assert_eq!(form.all("match[]").collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn parameters_have_a_number_that_is_allowed() {
+        let pairs = "a=&".repeat(PAIRS_MAX);
+        assert!(Form::of_request(pairs.as_bytes(), b"").is_ok());
+        let error = Form::of_request(pairs.as_bytes(), b"b").expect_err("one more").message;
+        assert_eq!(error, "request has 10001 parameters; limit is 10000");
     }
 
     #[test]

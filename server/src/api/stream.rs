@@ -29,6 +29,25 @@ pub enum More {
     No,
 }
 
+/// Pieces that keep something until the answer was sent or given up, as what counts its memory.
+pub struct Keeping<P, K> {
+    pieces: P,
+    _kept: K,
+}
+
+impl<P, K> Keeping<P, K> {
+    /// Keeps `kept` as long as `pieces`.
+    pub const fn new(pieces: P, kept: K) -> Self {
+        Self { pieces, _kept: kept }
+    }
+}
+
+impl<P: Pieces, K: Send + 'static> Pieces for Keeping<P, K> {
+    fn fill(&mut self, out: &mut Vec<u8>, bytes_wanted: usize) -> More {
+        self.pieces.fill(out, bytes_wanted)
+    }
+}
+
 /// A JSON answer whose first piece is written already.
 pub struct Prepared {
     first: Bytes,
@@ -146,6 +165,21 @@ mod tests {
         let response = Prepared::new(pieces).into_response();
         let bytes = response.into_body().collect().await.expect("the body is whole").to_bytes();
         String::from_utf8(bytes.to_vec()).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn what_is_kept_is_kept_until_the_answer_ends() {
+        let kept = std::sync::Arc::new(());
+        let pieces = |count| {
+            let write = |out: &mut Vec<u8>, _| out.extend_from_slice(&[b'1'; 100]);
+            Keeping::new(ListPieces::new(0..count, write, &[]), std::sync::Arc::clone(&kept))
+        };
+        let large = Prepared::new(pieces(100_000));
+        assert_eq!(std::sync::Arc::strong_count(&kept), 2);
+        drop(large.into_response());
+        assert_eq!(std::sync::Arc::strong_count(&kept), 1);
+        let _small = Prepared::new(pieces(1));
+        assert_eq!(std::sync::Arc::strong_count(&kept), 1, "it is written already");
     }
 
     #[tokio::test]

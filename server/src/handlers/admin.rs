@@ -59,10 +59,10 @@ pub async fn delete_series(
     form: Form,
 ) -> Result<Response, ApiError> {
     check_allowed(&app)?;
-    let selectors = required_selectors(&form)?;
     let range = range(&form)?;
     let store = app.store()?;
     let job = move |_: &mut crate::workers::Scratch| -> Result<(), ApiError> {
+        let selectors = required_selectors(&form)?;
         let (count, tenant) = (selectors.len(), tenant.as_str());
         store.delete_series(tenant, selectors, range)?;
         tracing::info!(tenant, selectors = count, "series deleted");

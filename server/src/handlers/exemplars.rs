@@ -27,18 +27,19 @@ pub async fn query(
     form: Form,
 ) -> Result<Response, ApiError> {
     let range = range(&form)?;
-    let text = form.get("query").unwrap_or_default();
-    let expr = parse(text).map_err(|error| ApiError::parameter("query", error))?;
-    let selectors = selectors_of(&expr);
-    if selectors.is_empty() {
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
     let answer = on_reader(&app, tenant, move |reader| {
+        let text = form.get("query").unwrap_or_default();
+        let expr = parse(text).map_err(|error| ApiError::parameter("query", error))?;
+        let selectors = selectors_of(&expr);
+        if selectors.is_empty() {
+            return Ok(None);
+        }
         let found = reader.exemplars(&selectors, range)?;
         let warnings = reader.warnings();
-        Ok(Prepared::new(ListPieces::new(found.into_iter(), write_series, &warnings)))
+        Ok(Some(Prepared::new(ListPieces::new(found.into_iter(), write_series, &warnings))))
     });
-    Ok(answer.await?.into_response())
+    let nothing = || StatusCode::NO_CONTENT.into_response();
+    Ok(answer.await?.map_or_else(nothing, IntoResponse::into_response))
 }
 
 fn write_series(out: &mut Vec<u8>, (labels, exemplars): (Labels, Vec<Exemplar>)) {

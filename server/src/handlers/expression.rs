@@ -1,5 +1,8 @@
 //! `/api/v1/format_query` and `/api/v1/parse_query`: expressions looked at, not evaluated.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use ephemeris_query::promql::ast::Expr;
 use ephemeris_query::promql::parse::parse as parse_text;
 use ephemeris_query::promql::print::prettify;
@@ -8,33 +11,35 @@ use super::tree::to_json;
 use crate::api::json::success;
 use crate::api::stream::Prepared;
 use crate::api::{ApiError, Form};
+use crate::app::App;
+use crate::workers::Scratch;
 
 /// The query, laid out for people.
 ///
 /// # Errors
 /// If it cannot be parsed.
-pub async fn format(form: Form) -> Result<Prepared, ApiError> {
-    on_tree(form, |expr| success(&prettify(expr), &[])).await
+pub async fn format(State(app): State<Arc<App>>, form: Form) -> Result<Prepared, ApiError> {
+    on_tree(&app, form, |expr| success(&prettify(expr), &[])).await
 }
 
 /// The syntax tree of the query.
 ///
 /// # Errors
 /// If it cannot be parsed.
-pub async fn parse(form: Form) -> Result<Prepared, ApiError> {
-    on_tree(form, |expr| success(&to_json(expr), &[])).await
+pub async fn parse(State(app): State<Arc<App>>, form: Form) -> Result<Prepared, ApiError> {
+    on_tree(&app, form, |expr| success(&to_json(expr), &[])).await
 }
 
 /// Parses the parameter `query` where a long text holds up nobody.
 async fn on_tree(
+    app: &App,
     form: Form,
     show: impl FnOnce(&Expr) -> Vec<u8> + Send + 'static,
 ) -> Result<Prepared, ApiError> {
-    let work = move || {
+    let job = move |_: &mut Scratch| {
         let text = form.get("query").unwrap_or_default();
         let expr = parse_text(text).map_err(|error| ApiError::parameter("query", error))?;
         Ok(Prepared::whole(show(&expr)))
     };
-    let result = tokio::task::spawn_blocking(work).await;
-    result.map_err(|error| ApiError::internal(error.to_string()))?
+    app.admin.run(job).await?
 }

@@ -31,13 +31,12 @@ pub async fn federate(
     tenant: Tenant,
     form: Form,
 ) -> Result<Response, ApiError> {
-    let selectors = required_selectors(&form)?;
     let now = app.clock.now();
     let lookback_ms = app.config.query.lookback_ms;
     let range = TimeRange::inclusive(now + (1 - lookback_ms), now);
     let body = on_reader(&app, tenant, move |reader| {
         let mut newest = Newest::new();
-        for matchers in selectors {
+        for matchers in required_selectors(&form)? {
             read_newest(reader, matchers, range, &mut newest)?;
         }
         Ok(exposition(&newest))

@@ -66,8 +66,7 @@ async fn export(
         let text = format!("grpc-encoding {encoding:?} is not supported; use {ACCEPTED}");
         ApiError::new(ErrorType::Unsupported, text)
     })?;
-    let stated = body::stated_bytes(&request_body);
-    let (frame, room) = read(app, request_body, stated).await?;
+    let (frame, room) = read(app, request_body).await?;
     let (bytes, compression) = unframe(&frame, compression)?;
     store_metrics(app, tenant, Export { bytes, compression, encoding: Encoding::Protobuf, room })
         .await

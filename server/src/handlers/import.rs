@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::room::Room;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use ephemeris_ingest::{Limits, remote_write};
 use ephemeris_model::{BodyKind, WriteOutcome};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::{ApiError, Tenant};
 use crate::app::App;
@@ -51,16 +51,13 @@ async fn import(app: &Arc<App>, request: Request, labels: Vec<(String, String)>)
     let accepted = compression_of(&parts.headers)
         .and_then(|compression| Ok((compression, Tenant::from_headers(&parts.headers)?)));
     let result = match accepted {
-        Ok((compression, tenant)) => {
-            let stated = body::stated_bytes(&request_body);
-            match read(app, request_body, stated).await {
-                Ok((bytes, room)) => {
-                    let format = format_of(&parts.headers);
-                    store(app, tenant, Text { bytes, room, compression, format, labels }).await
-                }
-                Err(error) => Err(error),
+        Ok((compression, tenant)) => match read(app, request_body).await {
+            Ok((bytes, room)) => {
+                let format = format_of(&parts.headers);
+                store(app, tenant, Text { bytes, room, compression, format, labels }).await
             }
-        }
+            Err(error) => Err(error),
+        },
         Err(error) => {
             body::drain(request_body).await;
             Err(error)
@@ -72,7 +69,7 @@ async fn import(app: &Arc<App>, request: Request, labels: Vec<(String, String)>)
 /// A text as it came.
 struct Text {
     bytes: Bytes,
-    room: OwnedSemaphorePermit,
+    room: Room,
     compression: Compression,
     format: Format,
     labels: Vec<(String, String)>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use ephemeris_model::{Labels, Matcher, Select, Source, TimeRange};
 use ephemeris_storage::Reader;
@@ -23,11 +24,11 @@ pub async fn series(
     tenant: Tenant,
     form: Form,
 ) -> Result<Prepared, ApiError> {
-    let selectors = required_selectors(&form)?;
     let range = range(&form)?;
     let limit = form.limit("limit")?;
     let series_max = app.config.query.series_max;
     on_reader(&app, tenant, move |reader| {
+        let selectors = required_selectors(&form)?;
         let (found, mut warnings) = find_series(reader, selectors, range, series_max)?;
         let mut list: Vec<Labels> = found.into_iter().collect();
         truncate(&mut list, limit, &mut warnings);
@@ -46,11 +47,10 @@ pub async fn names(
     tenant: Tenant,
     form: Form,
 ) -> Result<Prepared, ApiError> {
-    let selectors = selectors(&form)?;
     let range = range(&form)?;
     let limit = form.limit("limit")?;
     on_reader(&app, tenant, move |reader| {
-        let names = reader.label_names(&selectors, range)?;
+        let names = reader.label_names(&selectors(&form)?, range)?;
         Ok(string_list(names, limit, reader.warnings()))
     })
     .await
@@ -62,19 +62,21 @@ pub async fn names(
 /// If a parameter is wrong or the store cannot answer.
 pub async fn values(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     tenant: Tenant,
     form: Form,
 ) -> Result<Prepared, ApiError> {
+    let Path(name) = name.map_err(|error| {
+        ApiError::bad_data(format!("invalid label name: {}", error.body_text()))
+    })?;
     let name = unescape_name(&name);
     if name.is_empty() {
         return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
     }
-    let selectors = selectors(&form)?;
     let range = range(&form)?;
     let limit = form.limit("limit")?;
     on_reader(&app, tenant, move |reader| {
-        let values = reader.label_values(&name, &selectors, range)?;
+        let values = reader.label_values(&name, &selectors(&form)?, range)?;
         Ok(string_list(values, limit, reader.warnings()))
     })
     .await

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::room::Room;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -14,7 +15,6 @@ use ephemeris_ingest::{Limits, remote_write};
 use ephemeris_model::{BodyKind, WriteOutcome};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::error::{ErrorType, RETRY_AFTER_SECONDS};
 use crate::api::{ApiError, Tenant};
@@ -53,8 +53,7 @@ pub async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response 
             return failure(encoding_of(&parts.headers).unwrap_or(Encoding::Json), &error);
         }
     };
-    let stated = body::stated_bytes(&request_body);
-    let result = match read(&app, request_body, stated).await {
+    let result = match read(&app, request_body).await {
         Ok((bytes, room)) => {
             let request = Export { bytes, compression, encoding, room };
             store_metrics(&app, tenant, request).await
@@ -83,7 +82,7 @@ pub(super) struct Export {
     pub(super) bytes: Bytes,
     pub(super) compression: Compression,
     pub(super) encoding: Encoding,
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) room: Room,
 }
 
 /// Translates and stores a request on a worker.

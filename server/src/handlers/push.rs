@@ -1,7 +1,7 @@
 //! `POST /api/v1/write`: Prometheus remote write.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,19 +11,14 @@ use ephemeris_ingest::{ErrorKind, IngestError, remote_write as decoder};
 use ephemeris_model::{BodyKind, WriteOutcome};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::error::ErrorType;
 use crate::api::{ApiError, Tenant};
-use crate::app::{App, kib};
+use crate::app::App;
 use crate::arrivals::Protocol;
 use crate::body::{self, ReadError, ReadLimits};
 use crate::metrics::WriteEnd;
-
-/// How long a write waits for room among the bodies being worked on.
-const ROOM_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Room a body of unknown size takes.
-const UNSTATED_BODY_BYTES: u64 = 4 << 20;
+use crate::room::Room;
 
 /// Stores a remote-write request.
 pub async fn remote_write(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -51,7 +46,7 @@ pub async fn remote_write(State(app): State<Arc<App>>, request: Request) -> Resp
         let refusal = error.into_text_response();
         return refuse(&app, began, &parts.headers, request_body, refusal).await;
     }
-    let (bytes, room) = match read(&app, request_body, stated).await {
+    let (bytes, room) = match read(&app, request_body).await {
         Ok(read) => read,
         Err(error) => return finish(&app, began, kind, Err(error)),
     };
@@ -67,7 +62,7 @@ async fn store(
     tenant: Tenant,
     kind: BodyKind,
     bytes: Bytes,
-    room: OwnedSemaphorePermit,
+    room: Room,
 ) -> Result<WriteOutcome, ApiError> {
     let (worker_app, limits) = (Arc::clone(app), app.config.bodies);
     let protocol = if kind == BodyKind::RemoteWrite2 {
@@ -86,38 +81,25 @@ async fn store(
     app.ingest.run(job).await?
 }
 
-/// Takes room for a body, then reads it.
-pub(super) async fn read(
-    app: &App,
-    request_body: Body,
-    stated: Option<u64>,
-) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
-    let busy = || {
-        let limit = app.config.http.bodies_bytes_max;
-        ApiError::unavailable(format!(
-            "bodies of {limit} bytes are being worked on, the limit (http.bodies_bytes_max)"
-        ))
-    };
-    let wanted = kib(stated.unwrap_or(UNSTATED_BODY_BYTES)).max(1);
-    // A body larger than all the room still gets its turn, alone.
-    let wanted = wanted.min(kib(app.config.http.bodies_bytes_max));
-    let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-    let waiting = Arc::clone(&app.body_room).acquire_many_owned(wanted);
-    let room = tokio::time::timeout(ROOM_WAIT_MAX, waiting).await;
-    let room = room.ok().and_then(Result::ok).ok_or_else(busy)?;
+/// Reads a body, which takes room as it comes.
+pub(super) async fn read(app: &App, request_body: Body) -> Result<(Bytes, Room), ApiError> {
+    let room_bytes = app.config.http.bodies_bytes_max;
     let limits = ReadLimits {
         bytes_max: app.config.bodies.compressed_bytes_max as u64,
         timeout: app.config.http.body_timeout,
     };
-    let bytes = body::read(request_body, limits).await.map_err(|error| match error {
+    let room = Room::new(Arc::clone(&app.body_room), room_bytes);
+    body::read_into(request_body, limits, room).await.map_err(|error| match error {
         ReadError::TooLarge { .. } => {
             let text = format!("{error} (limits.compressed_bytes_max)");
             ApiError::new(ErrorType::TooLarge, text)
         }
         ReadError::Slow => ApiError::new(ErrorType::Slow, error.to_string()),
+        ReadError::NoRoom => ApiError::unavailable(format!(
+            "bodies of {room_bytes} bytes are being worked on, the limit (http.bodies_bytes_max)"
+        )),
         ReadError::Broken(_) => ApiError::bad_data(error.to_string()),
-    })?;
-    Ok((bytes, room))
+    })
 }
 
 /// Refuses a request whose body was not looked at.

@@ -18,7 +18,7 @@ use http::HeaderMap;
 use crate::active::{ActiveQuery, Origin};
 use crate::api::answer::{AnswerPieces, AnswerStats, StatsDetail, TRUNCATED, truncate};
 use crate::api::error::ErrorType;
-use crate::api::stream::Prepared;
+use crate::api::stream::{Keeping, Prepared};
 use crate::api::{ApiError, Form, Tenant};
 use crate::app::App;
 use crate::metrics::QueryEnd;
@@ -121,12 +121,7 @@ impl QueryRequest {
                 None => StatsDetail::None,
                 Some(_) => StatsDetail::Sums,
             },
-            limits: BudgetLimits {
-                samples_max: settings.samples_max,
-                series_max: settings.series_max,
-                bytes_max: app.memory_budget_bytes / 2,
-                timeout,
-            },
+            limits: BudgetLimits { timeout, ..app.query_limits() },
             engine,
             origin,
         })
@@ -154,7 +149,8 @@ impl QueryRequest {
     async fn run(self, app: &Arc<App>, tenant: Tenant, times: Times) -> Result<Prepared, ApiError> {
         let store = app.store()?;
         let client = CancelOnDrop::default();
-        let budget = Arc::new(Budget::with_cancel(self.limits, client.flag()));
+        let budget = Budget::with_cancel(self.limits, client.flag());
+        let budget = Arc::new(budget.with_account(Arc::clone(&app.query_memory)));
         let listed = app.active.enter(self.listed(&tenant, times, &budget));
         let asked = Instant::now();
         let worker_app = Arc::clone(app);
@@ -165,7 +161,7 @@ impl QueryRequest {
                 Ok(reader) => self.evaluate(&reader, times, &budget),
                 Err(error) => Err(error.into()),
             };
-            let result = result.map(|answer| self.prepare(answer, queued));
+            let result = result.map(|answer| self.prepare(answer, queued, &budget));
             self.note_end(&worker_app, result.as_ref().err(), began.elapsed(), &budget);
             drop(listed);
             result
@@ -188,8 +184,8 @@ impl QueryRequest {
         Ok(answer?)
     }
 
-    /// Writes the first piece of the answer.
-    fn prepare(&self, mut answer: Answer, queued: Duration) -> Prepared {
+    /// Writes the first piece of the answer. What is held for the rest of it stays held till then.
+    fn prepare(&self, mut answer: Answer, queued: Duration, budget: &Arc<Budget>) -> Prepared {
         let mut warnings = answer.annotations.render(Severity::Warning, &self.text);
         warnings.append(&mut answer.source_warnings);
         if truncate(&mut answer.value, self.limit) {
@@ -197,18 +193,14 @@ impl QueryRequest {
         }
         let infos = answer.annotations.render(Severity::Info, &self.text);
         let stats = AnswerStats { query: answer.stats, queued, detail: self.detail };
-        Prepared::new(AnswerPieces::new(answer.value, &stats, &warnings, &infos))
+        let pieces = AnswerPieces::new(answer.value, &stats, &warnings, &infos);
+        Prepared::new(Keeping::new(pieces, Arc::clone(budget)))
     }
 
     /// Counts the end of the query; a slow one is logged with where it came from.
     fn note_end(&self, app: &App, error: Option<&ApiError>, took: Duration, budget: &Budget) {
         let text = &self.text;
-        let end = match error.map(|error| error.error_type) {
-            None => QueryEnd::Answered,
-            Some(ErrorType::Canceled) => QueryEnd::Canceled,
-            Some(ErrorType::Timeout) => QueryEnd::TimedOut,
-            Some(_) => QueryEnd::Failed,
-        };
+        let end = end_of(error);
         app.metrics.query_ended(end, took, budget.samples_read());
         if took >= SLOW {
             let mut length = text.len().min(LOGGED_TEXT_BYTES);
@@ -226,6 +218,16 @@ impl QueryRequest {
                 "slow query"
             );
         }
+    }
+}
+
+/// How a query ended that failed with `error`, if it did.
+pub(super) fn end_of(error: Option<&ApiError>) -> QueryEnd {
+    match error.map(|error| error.error_type) {
+        None => QueryEnd::Answered,
+        Some(ErrorType::Canceled) => QueryEnd::Canceled,
+        Some(ErrorType::Timeout) => QueryEnd::TimedOut,
+        Some(_) => QueryEnd::Failed,
     }
 }
 

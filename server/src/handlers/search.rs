@@ -7,6 +7,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use ephemeris_model::{METRIC_NAME, Metadata, Source};
+use ephemeris_query::budget::Budget;
+use ephemeris_query::promql::error::QueryError;
 use ephemeris_storage::Reader;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -18,6 +20,7 @@ use crate::api::json::write_string;
 use crate::api::stream::{More, Pieces, Prepared};
 use crate::api::{ApiError, Form, Tenant};
 use crate::app::App;
+use crate::workers::CancelOnDrop;
 
 mod score;
 
@@ -27,6 +30,8 @@ const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 10_000;
 /// Most terms of a request.
 const TERMS_MAX: usize = 32;
+/// Longest term, in bytes.
+const TERM_BYTES_MAX: usize = 256;
 
 /// Searches metric names.
 ///
@@ -91,14 +96,17 @@ async fn search(
     find: impl FnOnce(&Reader, &Form) -> Result<Found, ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let request = Request::new(form)?;
-    // Wrong selectors are told before a worker is asked.
-    selectors(form)?;
     let form = form.clone();
+    // Ends the search when the client goes away.
+    let client = CancelOnDrop::default();
+    let budget = Budget::with_cancel(app.query_limits(), client.flag());
     let prepared = on_reader(app, tenant, move |reader| {
+        budget.check().map_err(QueryError::from)?;
         let (names, metadata) = find(reader, &form)?;
-        Ok(Prepared::new(request.answer(names, metadata, key)))
+        Ok(Prepared::new(request.answer(names, metadata, key, &budget)?))
     });
     let mut response = prepared.await?.into_response();
+    drop(client);
     let kind = HeaderValue::from_static("application/x-ndjson; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     Ok(response)
@@ -126,6 +134,10 @@ impl Request {
             let cause = format!("more than {TERMS_MAX} search terms");
             return Err(ApiError::parameter("search[]", cause));
         }
+        if let Some(long) = form.all("search[]").find(|term| term.len() > TERM_BYTES_MAX) {
+            let cause = format!("term is {} bytes; limit is {TERM_BYTES_MAX}", long.len());
+            return Err(ApiError::parameter("search[]", cause));
+        }
         let case = match flag(form, "case_sensitive")? {
             None | Some(true) => Case::Sensitive,
             Some(false) => Case::Folded,
@@ -143,9 +155,18 @@ impl Request {
         })
     }
 
-    fn answer(&self, names: Vec<String>, metadata: Vec<Metadata>, key: &'static str) -> Lines {
-        let scored = names.into_iter().filter_map(|name| Some((self.terms.score(&name)?, name)));
-        let mut scored: Vec<(f64, String)> = scored.collect();
+    fn answer(
+        &self,
+        names: Vec<String>,
+        metadata: Vec<Metadata>,
+        key: &'static str,
+        budget: &Budget,
+    ) -> Result<Lines, ApiError> {
+        let mut scored: Vec<(f64, String)> = Vec::new();
+        for name in names {
+            budget.check().map_err(QueryError::from)?;
+            scored.extend(self.terms.score(&name).map(|score| (score, name)));
+        }
         match self.order {
             Order::Rising => {}
             Order::Falling => scored.reverse(),
@@ -157,14 +178,14 @@ impl Request {
         for one in metadata {
             by_name.entry(one.metric.clone()).or_insert(one);
         }
-        Lines {
+        Ok(Lines {
             results: scored.into_iter(),
             metadata: by_name,
             key,
             with_score: self.with_score,
             batch: self.batch,
             has_more,
-        }
+        })
     }
 }
 

@@ -1,26 +1,26 @@
 //! The parameters `match[]`, `start` and `end` of the endpoints that list series and labels.
 
-use ephemeris_model::{Matcher, TimeRange, TimestampMs};
-use ephemeris_query::promql::parse::parse_selector;
+use ephemeris_model::{Matcher, PatternBudget, TimeRange, TimestampMs};
+use ephemeris_query::promql::parse::parse_selector_within;
 
 use crate::api::{ApiError, Form};
 
 /// Most selectors in one request.
 const SELECTORS_MAX: usize = 1000;
 
-/// The selectors of `match[]`.
+/// The selectors of `match[]`. Compiles their patterns, so it is for workers.
 ///
 /// # Errors
 /// If one cannot be parsed, or selects all series there are.
 pub fn selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    let mut selectors = Vec::new();
+    let (mut selectors, mut patterns) = (Vec::new(), PatternBudget::default());
     for text in form.all("match[]") {
         if selectors.len() == SELECTORS_MAX {
             let cause = format!("more than {SELECTORS_MAX} selectors");
             return Err(ApiError::parameter("match[]", cause));
         }
-        let matchers =
-            parse_selector(text).map_err(|error| ApiError::parameter("match[]", error))?;
+        let matchers = parse_selector_within(&mut patterns, text)
+            .map_err(|error| ApiError::parameter("match[]", error))?;
         if matchers.iter().all(Matcher::matches_empty) {
             let cause = "match[] must contain at least one non-empty matcher";
             return Err(ApiError::parameter("match[]", cause));
@@ -74,6 +74,13 @@ mod tests {
         assert!(error("match[]={").starts_with("invalid parameter \"match[]\": 1:"));
         let two = selectors(&Form::new(b"match[]=up&match[]={a=%22b%22}", b"")).expect("two");
         assert_eq!(two.len(), 2);
+    }
+
+    #[test]
+    fn the_patterns_of_all_selectors_share_a_budget() {
+        let many = "match[]={a=~%22%5C%5CpL{60}y17%22}&".repeat(20);
+        let error = selectors(&Form::new(many.as_bytes(), b"")).expect_err("too costly").message;
+        assert!(error.contains("limit is 524288"), "{error}");
     }
 
     #[test]

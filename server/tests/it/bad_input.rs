@@ -154,14 +154,26 @@ async fn expressions_that_are_too_much() {
     let text = answer.json()["error"].as_str().unwrap_or_default().to_owned();
     assert!(text.starts_with("invalid parameter \"query\": ") && text.len() < 500, "{text}");
     let mut long = "query=1".to_owned();
-    while long.len() < 1 << 20 {
+    while long.len() < 1 << 19 {
         let _ = write!(long, "%2B1");
     }
     let answer = server.post_form("/api/v1/query", &long).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(answer.body.len() < 1000, "{}", answer.text());
-    let answer = server.post_form("/api/v1/query", &format!("query={}", "x".repeat(5 << 20))).await;
+    let answer =
+        server.post_form("/api/v1/query", &format!("query={}", "x".repeat((1 << 20) + 1))).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let many = encode(&[r#"{i=~"\\pL{60}y17"}"#; 50].join(" or "));
+    for path in ["query?query=", "query_exemplars?query=", "parse_query?query="] {
+        query_error(&server, &format!("/api/v1/{path}{many}"), "limit is 524288").await;
+    }
+    let many = format!("match[]={}&", encode(r#"{i=~"\\pL{60}y17"}"#)).repeat(50);
+    for path in ["series", "labels", "label/a/values", "search/metric_names"] {
+        query_error(&server, &format!("/api/v1/{path}?{many}"), "limit is 524288").await;
+    }
+    let values: Vec<String> = (0..4000).map(|i| format!("host-{i:08}")).collect();
+    let all = format!("query=up{{instance=~%22{}%22}}", values.join("|"));
+    assert_eq!(server.post_form("/api/v1/query", &all).await.status, StatusCode::OK);
     for range in ["up[inf]", "up[1e300]", "up[NaN]", "up[-1s]", "up[0s]", "up offset 1e300"] {
         let path = format!("/api/v1/query?query={}", encode(range));
         query_error(&server, &path, "parse error").await;
@@ -192,6 +204,9 @@ async fn parameters_that_are_wrong() {
     query_error(&server, "/api/v1/series?match[]=%7B%7D", "at least one non-empty matcher").await;
     query_error(&server, "/api/v1/labels?match[]=%7B", "invalid parameter \"match[]\"").await;
     query_error(&server, "/api/v1/label/U__/values", "invalid label name").await;
+    query_error(&server, "/api/v1/label/%FF/values", "invalid label name").await;
+    let long = format!("/api/v1/search/metric_names?search[]={}", "x".repeat(257));
+    query_error(&server, &long, "term is 257 bytes; limit is 256").await;
     query_error(&server, "/api/v1/status/tsdb?limit=10001", "limit must not exceed").await;
     server.stop().await;
 }

@@ -6,9 +6,10 @@ use ephemeris_ingest::proto::write_v1::{
     Exemplar, Label, MetricMetadata, TimeSeries, WriteRequest,
 };
 use http::StatusCode;
+use prost::Message;
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, minute_ms, seconds, series};
+use crate::support::{TestServer, WRITE_HEADERS, compress, minute_ms, request, seconds, series};
 
 /// A server with two series, metadata and an exemplar, all at the minute returned.
 async fn filled() -> (TestServer, i64) {
@@ -189,6 +190,11 @@ async fn status() {
     assert_eq!(replay, json!({"min": 0, "max": 1, "current": 1}));
     let active = data(server.get("/api/v1/status/active_queries").await.json());
     assert_eq!(active, serde_json::json!([]), "nothing runs");
+    let other = [WRITE_HEADERS[0], WRITE_HEADERS[1], ("x-scope-orgid", "other")];
+    let theirs = request(vec![series(&[("__name__", "theirs")], &[(minute_ms(), 1.0)])]);
+    let body = compress(&theirs.encode_to_vec()).into();
+    let answer = server.send("POST", "/api/v1/write", &other, body).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
     let tsdb = data(server.get("/api/v1/status/tsdb").await.json());
     assert_eq!(tsdb["seriesCountByMetricName"], json!([{"name": "up", "value": 2}]));
     assert_eq!(tsdb["headStats"]["numSeries"], 2);

@@ -1,6 +1,10 @@
 //! `/api/v1/read` and `/api/v1/search/…`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use ephemeris::app::read_slots;
+use ephemeris::config::Config;
 use ephemeris_ingest::proto::write_v1::{
     BucketSpan, Count, Histogram, Label, MetricMetadata, Sample, TimeSeries, WriteRequest,
     ZeroCount,
@@ -8,6 +12,7 @@ use ephemeris_ingest::proto::write_v1::{
 use ephemeris_ingest::remote_read::chunked::ChunkedReadResponse;
 use http::StatusCode;
 use prost::Message;
+use tokio::time::timeout;
 
 use super::support::{Answer, TestServer, compress, minute_ms};
 
@@ -143,6 +148,36 @@ async fn a_remote_read_gives_samples_or_chunks() {
     assert_eq!(chunks.len(), 3, "299 samples, 120 to a chunk");
     assert_eq!(chunks[0].min_time_ms, range.0);
     assert_eq!(chunks[2].max_time_ms, range.1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn remote_reads_leave_workers_for_queries_and_hold_nothing_in_the_end() {
+    let now = minute_ms();
+    let server = filled(now).await;
+    let all = server.app.read_slots.available_permits();
+    assert_eq!(all, read_slots(Config::default().query.concurrency_max));
+    let slots = server.app.read_slots.clone().acquire_many_owned(all as u32).await;
+    let refused = read(&server, request("load", (now, now), &[1])).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    assert!(refused.text().contains("query.concurrency_max"), "{}", refused.text());
+    drop(slots);
+    for accepted in [&[][..], &[1]] {
+        let answer = read(&server, request("load", (0, now), accepted)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    }
+    let range = request(r"\pL{60}y17|", (now, now), &[]);
+    assert_eq!(read(&server, range).await.status, StatusCode::OK, "one large pattern is fine");
+    let app = &server.app;
+    let given_back = async {
+        while app.query_memory.held() > 0 || app.read_slots.available_permits() < all {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(30), given_back).await.expect("all is given back");
+    let metrics = server.get("/metrics").await.text();
+    assert!(metrics.contains("ephemeris_queries_total{result=\"answered\"} 3\n"), "{metrics}");
     server.stop().await;
 }
 

@@ -15,6 +15,35 @@ use crate::support::{TestServer, compress, minute_ms, request, seconds, series};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_do_not_come_take_no_room() {
+    let server = TestServer::start_with(|config| config.http.bodies_bytes_max = 1 << 20).await;
+    let mut slow = Vec::new();
+    for path in ["/api/v1/write", "/api/v1/read", "/loki/api/v1/push"] {
+        let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\nab");
+        stream.write_all(head.as_bytes()).await.expect("the connection holds");
+        slow.push(stream);
+    }
+    let all = 1024;
+    let taken = async {
+        while server.app.body_room.available_permits() != all - slow.len() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, taken).await.expect("each takes a KiB, a remote read too");
+    let batch = request(vec![series(&[("__name__", "x")], &[(minute_ms(), 1.0)])]);
+    assert_eq!(server.write(&batch).await.status, StatusCode::NO_CONTENT);
+    drop(slow);
+    let given_back = async {
+        while server.app.body_room.available_permits() != all {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, given_back).await.expect("their room comes back");
+    server.stop().await;
+}
+
 /// Reads until the server closes the connection.
 async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();

@@ -8,6 +8,7 @@
 //! | [`sample`] | [`Sample`], the staleness marker, [`SampleBuffer`] |
 //! | [`histogram`] | native histograms, as received and as PromQL computes with them |
 //! | [`matcher`] | [`Matcher`]: `=`, `!=`, `=~`, `!~` |
+//! | [`pattern`] | [`PatternBudget`]: what the patterns of a request may cost |
 //! | [`re2`] | patterns in Prometheus' syntax for the `regex` crate |
 //! | [`batch`] | [`WriteBatch`]: what a request decodes to |
 //! | [`validate`] | the rules for a label set and their [`Limits`] |
@@ -27,6 +28,7 @@ pub mod log_batch;
 pub mod logs;
 pub mod matcher;
 pub mod metadata;
+pub mod pattern;
 pub mod re2;
 pub mod reject;
 pub mod sample;
@@ -43,6 +45,7 @@ pub use logs::{
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Exemplar, Metadata, MetricType};
+pub use pattern::PatternBudget;
 pub use reject::{RejectReason, Rejects};
 pub use sample::{STALE_NAN_BITS, Sample, SampleBuffer, is_stale, stale_nan};
 pub use source::{Select, SeriesSet, Source, SourceError};

@@ -5,12 +5,11 @@ use std::fmt;
 use regex::Regex;
 use thiserror::Error;
 
+use crate::pattern::PatternBudget;
 use crate::re2::translate;
 
 /// Size limit of a compiled pattern, in bytes.
 const COMPILED_REGEX_BYTES_MAX: usize = 4 << 20;
-/// Longest pattern accepted, in bytes.
-const PATTERN_BYTES_MAX: usize = 64 << 10;
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,11 +50,34 @@ pub enum MatcherError {
         cause: String,
     },
     /// The pattern is longer than the limit.
-    #[error("regexp is {length} bytes; limit is {PATTERN_BYTES_MAX}")]
+    #[error("regexp is {length} bytes; limit is {max}")]
     TooLong {
         /// Length in bytes.
         length: usize,
+        /// The limit.
+        max: usize,
     },
+    /// More patterns than a request may have.
+    #[error("request has more than {max} regular expressions, which is the limit")]
+    TooManyPatterns {
+        /// The limit.
+        max: usize,
+    },
+    /// The patterns of the request would take too much memory and time to compile.
+    #[error(
+        "regular expressions of the request are too large; limit is {max} for their bytes of text \
+         and ranges of characters together, each as often as it is repeated"
+    )]
+    TooCostly {
+        /// The limit.
+        max: u64,
+    },
+}
+
+impl MatcherError {
+    pub(crate) fn invalid(pattern: &str, error: &str) -> Self {
+        Self::Pattern { pattern: pattern.to_owned(), cause: last_line(error) }
+    }
 }
 
 /// A condition on the value of label `name`; an absent label has the empty value.
@@ -81,10 +103,26 @@ impl Matcher {
         name: impl Into<String>,
         value: impl Into<String>,
     ) -> Result<Self, MatcherError> {
+        Self::within(&mut PatternBudget::default(), op, name, value)
+    }
+
+    /// As [`Matcher::new`], for one of several matchers of a request, which share `budget`.
+    ///
+    /// # Errors
+    /// If the pattern is invalid, too large, or more than what is left.
+    pub fn within(
+        budget: &mut PatternBudget,
+        op: MatchOp,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Self, MatcherError> {
         let (name, value) = (name.into(), value.into());
         let regex = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(compile(&value)?),
+            MatchOp::Regex | MatchOp::NotRegex => {
+                budget.charge(&value)?;
+                Some(compile(&value)?)
+            }
         };
         Ok(Self { name, op, value, regex })
     }
@@ -126,20 +164,10 @@ fn anchored(pattern: &str) -> String {
 }
 
 fn compile(pattern: &str) -> Result<Regex, MatcherError> {
-    if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(MatcherError::TooLong { length: pattern.len() });
-    }
-    let invalid = |cause: String| MatcherError::Pattern { pattern: pattern.to_owned(), cause };
-    // Parsed alone first, so that an unbalanced parenthesis cannot pair with the anchors' own.
-    regex_syntax::ParserBuilder::new()
-        .nest_limit(250)
-        .build()
-        .parse(&translate(pattern))
-        .map_err(|error| invalid(last_line(&error.to_string())))?;
     regex::RegexBuilder::new(&anchored(pattern))
         .size_limit(COMPILED_REGEX_BYTES_MAX)
         .build()
-        .map_err(|error| invalid(last_line(&error.to_string())))
+        .map_err(|error| MatcherError::invalid(pattern, &error.to_string()))
 }
 
 /// The parser draws the pattern with a caret over several lines; its last line says what is wrong.

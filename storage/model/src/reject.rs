@@ -24,7 +24,7 @@ pub enum RejectReason {
     BadSymbolReference,
     /// Older than the retention.
     TooOld,
-    /// Later than now and `limits.future_ms_max`.
+    /// Later than now and ten minutes, a fixed bound.
     TooFarInFuture,
     /// A histogram that breaks a rule of its own.
     InvalidHistogram,

@@ -221,9 +221,10 @@ impl Check<'_> {
             return (RejectReason::TooOld, text);
         }
         let text = format!(
-            "entry for stream '{}' has timestamp too new: {} (limits.future_ms_max)",
+            "entry for stream '{}' has timestamp too new: {}, more than {} ms after now",
             shown(stream),
-            rfc3339(millis(ns))
+            rfc3339(millis(ns)),
+            self.bounds.limits.future_ms_max
         );
         (RejectReason::TooFarInFuture, text)
     }

@@ -24,7 +24,14 @@ pub(crate) enum Mode {
     Range,
 }
 
-/// Evaluates a whole plan.
+/// About what a series of an answer takes beside its samples.
+const SERIES_BYTES: usize = 300;
+/// What a float of an answer takes, with its time.
+const FLOAT_BYTES: usize = 16;
+/// About what a histogram of an answer takes.
+const HISTOGRAM_BYTES: usize = 500;
+
+/// Evaluates a whole plan. The bytes of the answer stay held by the budget.
 pub(crate) fn finish(
     context: &Context<'_>,
     plan: &Plan,
@@ -47,11 +54,12 @@ pub(crate) fn finish(
         (Plan::Vector(vector), mode) => {
             let series = context.vector(vector, grid)?.into_inner();
             let series = without_names(series)?;
-            Ok(match mode {
+            let value = match mode {
                 Mode::Range => matrix(series, grid),
                 Mode::Instant if is_ordered(vector) => instant(series, grid, Order::Kept),
                 Mode::Instant => instant(series, grid, Order::ByLabels),
-            })
+            };
+            hold_answer(context, value)
         }
         (Plan::Samples(samples), Mode::Instant) => stored(context, samples, grid),
         (Plan::Subquery(subquery), Mode::Instant) => evaluated(context, subquery, grid),
@@ -162,7 +170,7 @@ impl Visit for Keep<'_, '_> {
         }
         self.context.budget.hold(Load {
             samples: (one.floats.len() + 16 * one.histograms.len()) as u64,
-            bytes: (300 + 16 * one.floats.len() + 500 * one.histograms.len()) as u64,
+            bytes: bytes_of(&one) as u64,
         })?;
         if !one.floats.is_empty() || !one.histograms.is_empty() {
             self.kept.push(one);
@@ -201,5 +209,21 @@ fn evaluated(
     let Some(inside) = subquery.grid(grid) else { return Ok(AnswerValue::Matrix(Vec::new())) };
     context.budget.admit(inside.count as u64)?;
     let series = context.vector(&subquery.input, &inside)?.into_inner();
-    Ok(matrix(without_names(series)?, &inside))
+    hold_answer(context, matrix(without_names(series)?, &inside))
+}
+
+/// Holds the bytes of an answer; its samples were counted while they were computed.
+fn hold_answer(context: &Context<'_>, value: AnswerValue) -> Result<AnswerValue, QueryError> {
+    let bytes = match &value {
+        AnswerValue::Scalar { .. } | AnswerValue::String { .. } => 0,
+        AnswerValue::Vector { samples, .. } => samples.len() * (SERIES_BYTES + FLOAT_BYTES),
+        AnswerValue::Matrix(matrix) => matrix.iter().map(bytes_of).sum(),
+    };
+    context.budget.hold(Load { samples: 0, bytes: bytes as u64 })?;
+    Ok(value)
+}
+
+fn bytes_of(series: &MatrixSeries) -> usize {
+    let (floats, histograms) = (series.floats.len(), series.histograms.len());
+    SERIES_BYTES + FLOAT_BYTES * floats + HISTOGRAM_BYTES * histograms
 }

@@ -1,5 +1,7 @@
 //! Operators, calls, aggregations, literals.
 
+use ephemeris_model::MatcherError;
+
 use super::number::{parse_duration, parse_number};
 use super::parser::{Parser, Result, Tree};
 use super::token::{Keyword, Preprocessor, Token, TokenKind};
@@ -206,7 +208,25 @@ impl Parser<'_> {
             return Err(self.error(position, text));
         };
         let call = Call { function, args: args.exprs };
+        self.charge_pattern(&call)?;
         self.tree(ExprKind::Call(call), self.since(name.start), args.depth)
+    }
+
+    /// The pattern of `label_replace` counts as those of matchers do. Whether it is valid is told
+    /// when it is used.
+    fn charge_pattern(&mut self, call: &Call) -> Result<()> {
+        if call.function != Function::LabelReplace {
+            return Ok(());
+        }
+        let Some(mut pattern) = call.args.get(4) else { return Ok(()) };
+        while let ExprKind::Paren(inner) = &pattern.kind {
+            pattern = inner;
+        }
+        let ExprKind::String(text) = &pattern.kind else { return Ok(()) };
+        match self.patterns.charge(text) {
+            Err(MatcherError::Pattern { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(self.error(pattern.position, error.to_string())),
+        }
     }
 
     /// `( … )` behind a function or an aggregation

@@ -1,8 +1,8 @@
 //! From text to syntax tree: lexer, recursive-descent parser, type check.
 //!
 //! Names, precedence and error texts are those of Prometheus 3.14. Everything a query can ask for
-//! is bounded here, so that later stages may recurse over the tree: see [`QUERY_BYTES_MAX`] and
-//! [`DEPTH_MAX`].
+//! is bounded here, so that later stages may recurse over the tree: see [`QUERY_BYTES_MAX`],
+//! [`DEPTH_MAX`] and [`PatternBudget`].
 //!
 //! | file | holds |
 //! |---|---|
@@ -26,7 +26,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-use ephemeris_model::Matcher;
+use ephemeris_model::{Matcher, PatternBudget};
 
 use super::ast::Expr;
 use parser::Parser;
@@ -45,7 +45,7 @@ pub const DEPTH_MAX: usize = 256;
 /// # Errors
 /// The first thing that is wrong with it, and where.
 pub fn parse(query: &str) -> Result<Expr, ParseError> {
-    let mut parser = Parser::new(query)?;
+    let mut parser = Parser::new(query, PatternBudget::default())?;
     let mut expr = parser.whole_expression()?;
     check::check(&mut expr, query)?;
     Ok(expr)
@@ -59,5 +59,19 @@ pub fn parse(query: &str) -> Result<Expr, ParseError> {
 /// # Errors
 /// The first thing that is wrong with it, and where.
 pub fn parse_selector(selector: &str) -> Result<Vec<Matcher>, ParseError> {
-    Parser::new(selector)?.whole_selector()
+    parse_selector_within(&mut PatternBudget::default(), selector)
+}
+
+/// As [`parse_selector`], for one of several selectors of a request, which share `budget`.
+///
+/// # Errors
+/// As [`parse_selector`], and if their patterns together are too large.
+pub fn parse_selector_within(
+    budget: &mut PatternBudget,
+    selector: &str,
+) -> Result<Vec<Matcher>, ParseError> {
+    let mut parser = Parser::new(selector, *budget)?;
+    let matchers = parser.whole_selector()?;
+    *budget = parser.patterns;
+    Ok(matchers)
 }

@@ -1,6 +1,6 @@
 //! What all grammar rules share: the current token, depth, and how errors come about.
 
-use ephemeris_model::Matcher;
+use ephemeris_model::{Matcher, PatternBudget};
 
 use super::error::ParseError;
 use super::lexer::Lexer;
@@ -22,6 +22,8 @@ pub(super) struct Parser<'a> {
     depth: usize,
     /// Aggregations begun and not finished yet; errors inside say so.
     pub(super) open_aggregations: usize,
+    /// What the patterns of the request may still cost.
+    pub(super) patterns: PatternBudget,
 }
 
 /// An expression and the number of levels below it, itself included.
@@ -31,7 +33,7 @@ pub(super) struct Tree {
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(query: &'a str) -> Result<Self> {
+    pub(super) fn new(query: &'a str, patterns: PatternBudget) -> Result<Self> {
         let mut parser = Self {
             query,
             lexer: Lexer::new(query),
@@ -39,6 +41,7 @@ impl<'a> Parser<'a> {
             last_end: 0,
             depth: 0,
             open_aggregations: 0,
+            patterns,
         };
         if query.len() > QUERY_BYTES_MAX {
             let text = format!("query is {} bytes; limit is {QUERY_BYTES_MAX}", query.len());

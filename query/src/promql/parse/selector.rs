@@ -77,7 +77,8 @@ impl Parser<'_> {
         let value = self.advance();
         let text = self.unquoted(&value)?;
         let position = Position { start: name.start, end: value.end() };
-        Matcher::new(op, label, text).map_err(|error| self.error(position, error.to_string()))
+        Matcher::within(&mut self.patterns, op, label, text)
+            .map_err(|error| self.error(position, error.to_string()))
     }
 
     /// `[range]` or `[range:step]`

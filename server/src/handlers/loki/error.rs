@@ -82,7 +82,7 @@ impl From<LogQueryError> for LokiError {
                 StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
                 "the request was cancelled by the client",
             ),
-            ErrorKind::Closed => ApiError::unavailable(error.to_string()).into(),
+            ErrorKind::Busy | ErrorKind::Closed => ApiError::unavailable(error.to_string()).into(),
             ErrorKind::Internal => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
     }

@@ -56,7 +56,7 @@ pub async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
             return refuse(&app, began, &parts.headers, request_body, refusal).await;
         }
     };
-    let (bytes, room) = match read(&app, request_body, stated).await {
+    let (bytes, room) = match read(&app, request_body).await {
         Ok(read) => read,
         Err(error) => return finish(&app, began, Err(error)),
     };

@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::extract::{FromRequest, Request};
 use ephemeris_model::Matcher;
 use ephemeris_model::logs::NANOS_PER_MILLI;
-use ephemeris_query::budget::{Budget, BudgetLimits};
+use ephemeris_query::budget::Budget;
 use ephemeris_query::logs::parse::parse_matchers;
 use ephemeris_query::logs::result::Categories;
 
@@ -89,14 +89,8 @@ impl LokiRequest {
     ) -> Result<Prepared, LokiError> {
         let store = app.store()?;
         let client = CancelOnDrop::default();
-        let settings = &app.config.query;
-        let limits = BudgetLimits {
-            samples_max: settings.samples_max,
-            series_max: settings.series_max,
-            bytes_max: app.memory_budget_bytes / 2,
-            timeout: settings.timeout,
-        };
-        let budget = Budget::with_cancel(limits, client.flag());
+        let budget = Budget::with_cancel(app.query_limits(), client.flag());
+        let budget = budget.with_account(Arc::clone(&app.query_memory));
         let worker_app = Arc::clone(app);
         let task = move |_: &mut crate::workers::Scratch| {
             let began = Instant::now();

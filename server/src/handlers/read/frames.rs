@@ -2,17 +2,21 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::Frame;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout_at;
 
 use super::Start;
 use crate::api::{ApiError, ErrorType};
 use crate::workers::{CancelOnDrop, PoolError};
+
+/// How long a client may take for a frame.
+const FRAME_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// What a worker gives a frame.
 enum Part {
@@ -25,8 +29,8 @@ enum Part {
 pub(super) struct Outlet {
     pub(super) sender: mpsc::Sender<Piece>,
     pub(super) handle: Handle,
-    /// How long a client may take for a frame.
-    pub(super) timeout: Duration,
+    /// Until when all of the answer must have been taken.
+    pub(super) deadline: Instant,
     pub(super) started: Option<oneshot::Sender<Start>>,
 }
 
@@ -42,7 +46,7 @@ impl Outlet {
         }
     }
 
-    /// Sends a frame; waits for a slow client, but not for ever.
+    /// Sends a frame; waits for a slow client, but not for long: a worker waits with it.
     pub(super) fn send(&self, frame: Vec<u8>) -> Result<(), ApiError> {
         self.push(Piece(Part::Frame(frame)))
     }
@@ -53,7 +57,8 @@ impl Outlet {
     }
 
     fn push(&self, piece: Piece) -> Result<(), ApiError> {
-        let sending = async { tokio::time::timeout(self.timeout, self.sender.send(piece)).await };
+        let until = self.deadline.min(Instant::now() + FRAME_WAIT_MAX);
+        let sending = async { timeout_at(until.into(), self.sender.send(piece)).await };
         match self.handle.block_on(sending) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(ApiError::new(ErrorType::Canceled, "the client went away")),

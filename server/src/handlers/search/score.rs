@@ -5,6 +5,9 @@ const PREFIX: f64 = 0.95;
 /// What a name that holds the term scores at least.
 const INSIDE: f64 = 0.9;
 
+/// Longest name that is compared letter by letter, in bytes.
+const FUZZY_NAME_BYTES_MAX: usize = 1024;
+
 /// How to compare when a name does not hold the term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Algorithm {
@@ -71,7 +74,7 @@ impl Terms {
             let floor = if at == 0 { PREFIX } else { INSIDE };
             return Some(floor + share * 0.04);
         }
-        let (algorithm, least) = self.fuzzy?;
+        let (algorithm, least) = self.fuzzy.filter(|_| name.len() <= FUZZY_NAME_BYTES_MAX)?;
         let score = match algorithm {
             Algorithm::Subsequence => subsequence(term, name),
             Algorithm::JaroWinkler => strsim::jaro_winkler(term, name),
@@ -126,6 +129,9 @@ mod tests {
         assert_eq!(scores.len(), names.len());
         assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");
         assert_eq!(score("http", "node_load1", fuzzy), None);
+        let long = "x".repeat(1100);
+        assert_eq!(score("http", &format!("h_t_t_p{long}"), fuzzy), None, "too long to compare");
+        assert!(score("http", &format!("http{long}"), fuzzy).is_some());
     }
 
     #[test]
