@@ -313,7 +313,7 @@ impl Parser<'_> {
             return Err(self.unexpected(&[]));
         };
         let [destination, replacement, source, pattern] = texts;
-        if let Err(error) = anchored(&pattern) {
+        if let Some(Err(error)) = self.charged(&pattern).map(anchored) {
             let cause = go_error(&pattern, &error);
             self.note(format!("invalid regex in label_replace: {cause}"));
         }

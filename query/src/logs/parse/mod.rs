@@ -64,3 +64,19 @@ pub fn parse_matchers(selector: &str) -> Result<Vec<Matcher>, ParseError> {
     parser.finish()?;
     Ok(matchers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_patterns_of_a_query_have_a_budget() {
+        let filters =
+            |pattern: &str| format!("{{a=\"b\"}}{}", format!("|~`{pattern}`").repeat(300));
+        let error = parse(&filters(r"\pL{60}")).expect_err("300 large patterns");
+        assert!(error.to_string().contains("too large; limit is 524288"), "{error}");
+        assert!(parse(&filters("x[0-9]+y")).is_ok());
+        let selector = format!("{{{}}}", vec![r"a=~`\pL{60}`"; 300].join(","));
+        assert!(parse_matchers(&selector).is_err());
+    }
+}

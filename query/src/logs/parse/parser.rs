@@ -1,5 +1,7 @@
 //! What all rules of the grammar use: the token at hand, errors, lists, depth.
 
+use ephemeris_model::{MatcherError, PatternBudget};
+
 use super::DEPTH_MAX;
 use super::lexer::Lexer;
 use super::token::{Token, TokenKind};
@@ -14,13 +16,14 @@ pub(super) struct Parser<'a> {
     depth: usize,
     /// The first thing wrong that is no matter of grammar; told only if the grammar is kept.
     wrong: Option<ParseError>,
+    patterns: PatternBudget,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(query: &'a str) -> Self {
         let mut lexer = Lexer::new(query);
         let token = lexer.next();
-        Self { lexer, token, depth: 0, wrong: None }
+        Self { lexer, token, depth: 0, wrong: None, patterns: PatternBudget::default() }
     }
 
     /// What was wrong beside the grammar.
@@ -43,6 +46,18 @@ impl<'a> Parser<'a> {
     pub(super) fn note(&mut self, message: impl Into<String>) {
         if self.wrong.is_none() {
             self.wrong = Some(ParseError::anywhere(message));
+        }
+    }
+
+    /// Takes what a pattern costs from what all patterns of a query may; gives it back if it may be
+    /// compiled. What else is wrong with it is told where that is done.
+    pub(super) fn charged<'p>(&mut self, pattern: &'p str) -> Option<&'p str> {
+        match self.patterns.charge(pattern) {
+            Ok(()) | Err(MatcherError::Pattern { .. }) => Some(pattern),
+            Err(error) => {
+                self.note(error.to_string());
+                None
+            }
         }
     }
 

@@ -47,6 +47,9 @@ impl Parser<'_> {
 
     /// A matcher, or a note that its pattern is none.
     pub(super) fn matcher(&mut self, op: MatchOp, name: String, value: &str) -> Option<Matcher> {
+        if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
+            self.charged(value)?;
+        }
         match Matcher::new(op, name, value) {
             Ok(matcher) => Some(matcher),
             Err(error) => {

@@ -42,6 +42,13 @@ impl Parser<'_> {
         while self.accept("or") {
             operands.push(self.line_operand()?);
         }
+        if matches!(op, LineOp::Regex | LineOp::NotRegex) {
+            for operand in &operands {
+                if let LineOperand::Text(pattern) = operand {
+                    self.charged(pattern);
+                }
+            }
+        }
         Ok(Stage::Line(LineFilter { op, operands }))
     }
 
@@ -74,7 +81,11 @@ impl Parser<'_> {
                 let flags = self.logfmt_flags()?;
                 Stage::Logfmt { flags, extractions: self.extractions()? }
             }
-            "regexp" => Stage::Regexp(self.text()?),
+            "regexp" => {
+                let pattern = self.text()?;
+                self.charged(&pattern);
+                Stage::Regexp(pattern)
+            }
             "pattern" => Stage::Pattern(self.text()?),
             "unpack" => Stage::Unpack,
             "line_format" => Stage::LineFormat(self.text()?),
