@@ -6,7 +6,7 @@
 //! | [`remote_write`] | Prometheus remote write 1.0 and 2.0 |
 //! | [`loki`] | Loki push, in protobuf and in JSON |
 //! | [`remote_read`] | Prometheus remote read: the request and the encoding of its answers |
-//! | [`otlp`] | OpenTelemetry metrics, translated |
+//! | [`otlp`] | OpenTelemetry metrics and logs, translated |
 //! | [`text`] | Prometheus' text format and OpenMetrics |
 //! | [`decoder`] | the same decoders for bodies found in the WAL |
 //! | [`proto`] | messages for encoding, and the reference the decoders are tested against |

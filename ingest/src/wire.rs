@@ -164,6 +164,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Eight bytes, little-endian, as an integer.
+    #[inline]
+    pub(crate) fn fixed64(&mut self, what: &str) -> Result<u64, IngestError> {
+        self.double(what).map(f64::to_bits)
+    }
+
+    /// Four bytes, little-endian, as an integer.
+    #[inline]
+    pub(crate) fn fixed32(&mut self, what: &str) -> Result<u32, IngestError> {
+        match self.rest().first_chunk::<4>() {
+            Some(bytes) => {
+                self.at += 4;
+                Ok(u32::from_le_bytes(*bytes))
+            }
+            None => Err(malformed(self.at, &format!("{what} is cut off"))),
+        }
+    }
+
     /// Moves over the content of a field nobody asked for.
     pub(crate) fn skip(&mut self, field: Field) -> Result<(), IngestError> {
         self.skip_nested(field, GROUP_DEPTH_MAX)

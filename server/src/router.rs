@@ -95,6 +95,8 @@ fn otlp_routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/otlp/v1/metrics", post(otlp::metrics))
         .route("/api/v1/otlp/v1/metrics", post(otlp::metrics))
         .route("/opentelemetry/v1/metrics", post(otlp::metrics))
+        .route("/v1/logs", post(otlp::logs))
+        .route("/otlp/v1/logs", post(otlp::logs))
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate))
 }
 
@@ -110,6 +112,7 @@ pub fn otlp_grpc(app: &Arc<App>) -> Router {
             "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
             post(grpc::export_metrics),
         )
+        .route("/opentelemetry.proto.collector.logs.v1.LogsService/Export", post(grpc::export_logs))
         .route("/grpc.health.v1.Health/Check", post(grpc::health_check))
         .fallback(any(grpc::unknown_method));
     routes.layer(from_fn_with_state(Arc::clone(app), observe::observe)).with_state(Arc::clone(app))

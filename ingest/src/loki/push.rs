@@ -68,6 +68,11 @@ impl<'a> Decoder<'a> {
                     field.expect(WireType::Length, "entry")?;
                     self.read_entry(reader.message("entry")?)?;
                 }
+                // A hash of the labels, which nobody needs.
+                3 => {
+                    field.expect(WireType::Varint, "hash")?;
+                    reader.varint("hash")?;
+                }
                 _ => reader.skip(field)?,
             }
         }

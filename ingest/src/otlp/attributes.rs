@@ -9,7 +9,7 @@ use crate::wire::{Field, Reader, WireType, malformed};
 /// Attributes of one resource, scope or data point; one with more is refused.
 pub(super) const ATTRIBUTES_MAX: usize = 1024;
 /// Values nested deeper than this are refused.
-const VALUE_DEPTH_MAX: u32 = 32;
+pub(super) const VALUE_DEPTH_MAX: u32 = 32;
 
 /// An attribute; its value as the text a label has. An empty text is no label.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,9 @@ pub(super) fn push_attribute<'a>(
     Ok(())
 }
 
-fn key_value<'a>(mut reader: Reader<'a>) -> Result<(&'a str, Option<Reader<'a>>), IngestError> {
+pub(super) fn key_value<'a>(
+    mut reader: Reader<'a>,
+) -> Result<(&'a str, Option<Reader<'a>>), IngestError> {
     let (mut key, mut value) = ("", None);
     while let Some(field) = reader.field()? {
         match field.number {
@@ -62,7 +64,7 @@ fn key_value<'a>(mut reader: Reader<'a>) -> Result<(&'a str, Option<Reader<'a>>)
 }
 
 /// An `AnyValue`, taken apart.
-enum Value<'a> {
+pub(super) enum Value<'a> {
     Empty,
     Text(&'a str),
     Bool(bool),
@@ -73,7 +75,7 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-fn read_value<'a>(mut reader: Reader<'a>) -> Result<Value<'a>, IngestError> {
+pub(super) fn read_value<'a>(mut reader: Reader<'a>) -> Result<Value<'a>, IngestError> {
     let mut value = Value::Empty;
     while let Some(field) = reader.field()? {
         let what = "value of attribute";
@@ -101,8 +103,13 @@ fn read_value<'a>(mut reader: Reader<'a>) -> Result<Value<'a>, IngestError> {
 }
 
 /// The value as the text of a label.
-fn value_text<'a>(reader: Reader<'a>, depth: u32) -> Result<Cow<'a, str>, IngestError> {
-    Ok(match read_value(reader)? {
+pub(super) fn value_text(reader: Reader<'_>, depth: u32) -> Result<Cow<'_, str>, IngestError> {
+    shown(read_value(reader)?, depth)
+}
+
+/// A value as text, that was taken apart already.
+pub(super) fn shown(value: Value<'_>, depth: u32) -> Result<Cow<'_, str>, IngestError> {
+    Ok(match value {
         Value::Empty => Cow::Borrowed(""),
         Value::Text(text) => Cow::Borrowed(text),
         Value::Bool(true) => Cow::Borrowed("true"),
@@ -225,22 +232,22 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn shown(value: &[u8]) -> Result<String, String> {
+    fn text_of(value: &[u8]) -> Result<String, String> {
         value_text(Reader::new(value), 0).map(Cow::into_owned).map_err(|e| e.to_string())
     }
 
     #[test]
     fn values_of_every_kind_have_a_text() {
-        assert_eq!(shown(b""), Ok(String::new()));
-        assert_eq!(shown(b"\x0a\x02hi"), Ok("hi".to_owned()));
-        assert_eq!(shown(b"\x10\x01"), Ok("true".to_owned()));
-        assert_eq!(shown(b"\x18\x2a"), Ok("42".to_owned()));
-        assert_eq!(shown(b"\x21\0\0\0\0\0\0\xf8\x3f"), Ok("1.5".to_owned()));
-        assert_eq!(shown(b"\x3a\x02hi"), Ok("aGk=".to_owned()));
-        assert_eq!(shown(b"\x2a\x06\x0a\x04\x0a\x02hi"), Ok("[\"hi\"]".to_owned()));
+        assert_eq!(text_of(b""), Ok(String::new()));
+        assert_eq!(text_of(b"\x0a\x02hi"), Ok("hi".to_owned()));
+        assert_eq!(text_of(b"\x10\x01"), Ok("true".to_owned()));
+        assert_eq!(text_of(b"\x18\x2a"), Ok("42".to_owned()));
+        assert_eq!(text_of(b"\x21\0\0\0\0\0\0\xf8\x3f"), Ok("1.5".to_owned()));
+        assert_eq!(text_of(b"\x3a\x02hi"), Ok("aGk=".to_owned()));
+        assert_eq!(text_of(b"\x2a\x06\x0a\x04\x0a\x02hi"), Ok("[\"hi\"]".to_owned()));
         let map = b"\x32\x09\x0a\x07\x0a\x01k\x12\x02\x18\x07";
-        assert_eq!(shown(map), Ok("{\"k\":7}".to_owned()));
-        assert!(shown(b"\x0a\x01\xff").unwrap_err().contains("not UTF-8"));
+        assert_eq!(text_of(map), Ok("{\"k\":7}".to_owned()));
+        assert!(text_of(b"\x0a\x01\xff").unwrap_err().contains("not UTF-8"));
     }
 
     #[test]
@@ -256,7 +263,7 @@ mod tests {
                 break;
             }
         }
-        assert!(shown(&value).is_ok() || shown(&value).unwrap_err().contains("too deep"));
+        assert!(text_of(&value).is_ok() || text_of(&value).unwrap_err().contains("too deep"));
     }
 
     #[test]

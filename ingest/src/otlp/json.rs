@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use crate::error::IngestError;
 
-use super::schema::{Field, Kind, METRICS_REQUEST, Message};
+use super::schema::{Field, Kind, LOGS_REQUEST, METRICS_REQUEST, Message};
 use crate::output::{varint, zigzag};
 
 /// Bytes kept for the length of a message, which is known only after it.
@@ -29,11 +29,32 @@ pub fn metrics_to_protobuf(
     bytes_max: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), IngestError> {
+    to_protobuf(&METRICS_REQUEST, body, bytes_max, out)
+}
+
+/// Brings an `ExportLogsServiceRequest` into protobuf, as [`metrics_to_protobuf`] does.
+///
+/// # Errors
+/// The same.
+pub fn logs_to_protobuf(
+    body: &[u8],
+    bytes_max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), IngestError> {
+    to_protobuf(&LOGS_REQUEST, body, bytes_max, out)
+}
+
+fn to_protobuf(
+    message: &'static Message,
+    body: &[u8],
+    bytes_max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), IngestError> {
     out.clear();
     out.shrink_to(KEEP_BYTES);
     let mut sink = Sink { out, bytes_max, is_too_large: false };
     let mut json = serde_json::Deserializer::from_slice(body);
-    let seed = MessageSeed { message: &METRICS_REQUEST, sink: &mut sink };
+    let seed = MessageSeed { message, sink: &mut sink };
     let result = seed.deserialize(&mut json).and_then(|()| json.end());
     let is_too_large = sink.is_too_large;
     match result {
@@ -57,6 +78,11 @@ impl Sink<'_> {
     fn number(&mut self, field: &Field, value: u64) {
         self.tag(field, 0);
         varint(self.out, value);
+    }
+
+    fn four(&mut self, field: &Field, value: u32) {
+        self.tag(field, 5);
+        self.out.extend_from_slice(&value.to_le_bytes());
     }
 
     fn eight(&mut self, field: &Field, value: u64) {
@@ -170,7 +196,9 @@ impl<'de> Visitor<'de> for FieldSeed<'_, '_> {
             Kind::Message(_) => "an object",
             Kind::Enum(_) => "a number or a known name",
             Kind::Double => "a number",
-            Kind::Int | Kind::Uint | Kind::Sint | Kind::Fixed | Kind::Sfixed => "a whole number",
+            Kind::Int | Kind::Uint | Kind::Sint | Kind::Fixed32 | Kind::Fixed | Kind::Sfixed => {
+                "a whole number"
+            }
         };
         write!(f, "{what} in {:?}", self.field.name)
     }
@@ -250,6 +278,7 @@ impl ItemSeed<'_, '_> {
             Kind::Uint => self.1.number(self.0, unsigned()?),
             Kind::Sint => self.1.number(self.0, zigzag(i64::from(small()?))),
             Kind::Enum(_) => self.1.number(self.0, i64::from(small()?).cast_unsigned()),
+            Kind::Fixed32 => self.1.four(self.0, u32::try_from(value).map_err(|_| wrong())?),
             Kind::Fixed => self.1.eight(self.0, unsigned()?),
             Kind::Sfixed => self.1.eight(self.0, signed()?.cast_unsigned()),
             _ => return Err(self.wrong("a number")),

@@ -1,5 +1,6 @@
-//! OpenTelemetry metrics (OTLP): translated to Prometheus' model and written as a remote-write 2.0
-//! message, which the WAL keeps and the decoder of remote write reads.
+//! OpenTelemetry (OTLP). Metrics are translated to Prometheus' model and written as a remote-write
+//! 2.0 message, which the WAL keeps and the decoder of remote write reads. Logs are translated to
+//! Loki's model and written as a push of Loki in the same way.
 //!
 //! | module | holds |
 //! |---|---|
@@ -9,10 +10,12 @@
 //! | `naming`, `labels` | names and label sets |
 //! | `histogram` | histograms as native histograms |
 //! | `delta` | delta points added up |
+//! | [`logs`] | from log records to entries |
 //! | [`answer`] | what the sender is told |
 
 pub mod answer;
 pub mod json;
+pub mod logs;
 
 mod attributes;
 mod delta;

@@ -1,4 +1,4 @@
-//! The messages of OTLP metrics as tables, for reading them as JSON.
+//! The messages of OTLP metrics and logs as tables, for reading them as JSON.
 
 /// A message: its fields.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Uint,
     /// A signed integer in zigzag form.
     Sint,
+    /// An unsigned integer of four bytes.
+    Fixed32,
     /// An unsigned integer of eight bytes.
     Fixed,
     /// A signed integer of eight bytes.
@@ -50,7 +52,8 @@ const fn many(name: &'static str, number: u32, kind: Kind) -> Field {
 }
 
 use Kind::{
-    Base64, Bool, Double, Enum, Fixed, Hex, Int, Message as Nested, Sfixed, Sint, Text, Uint,
+    Base64, Bool, Double, Enum, Fixed, Fixed32, Hex, Int, Message as Nested, Sfixed, Sint, Text,
+    Uint,
 };
 
 pub(super) static METRICS_REQUEST: Message =
@@ -79,6 +82,7 @@ static SCOPE: Message = Message {
         one("name", 1, Text),
         one("version", 2, Text),
         many("attributes", 3, Nested(&KEY_VALUE)),
+        one("droppedAttributesCount", 4, Uint),
     ],
 };
 
@@ -203,6 +207,69 @@ static EXEMPLAR: Message = Message {
         many("filteredAttributes", 7, Nested(&KEY_VALUE)),
     ],
 };
+
+pub(super) static LOGS_REQUEST: Message =
+    Message { fields: &[many("resourceLogs", 1, Nested(&RESOURCE_LOGS))] };
+
+static RESOURCE_LOGS: Message = Message {
+    fields: &[
+        one("resource", 1, Nested(&RESOURCE)),
+        many("scopeLogs", 2, Nested(&SCOPE_LOGS)),
+        one("schemaUrl", 3, Text),
+    ],
+};
+
+static SCOPE_LOGS: Message = Message {
+    fields: &[
+        one("scope", 1, Nested(&SCOPE)),
+        many("logRecords", 2, Nested(&LOG_RECORD)),
+        one("schemaUrl", 3, Text),
+    ],
+};
+
+static LOG_RECORD: Message = Message {
+    fields: &[
+        one("timeUnixNano", 1, Fixed),
+        one("severityNumber", 2, Enum(&SEVERITIES)),
+        one("severityText", 3, Text),
+        one("body", 5, Nested(&ANY_VALUE)),
+        many("attributes", 6, Nested(&KEY_VALUE)),
+        one("droppedAttributesCount", 7, Uint),
+        one("flags", 8, Fixed32),
+        one("traceId", 9, Hex),
+        one("spanId", 10, Hex),
+        one("observedTimeUnixNano", 11, Fixed),
+        one("eventName", 12, Text),
+    ],
+};
+
+static SEVERITIES: [&str; 25] = [
+    "SEVERITY_NUMBER_UNSPECIFIED",
+    "SEVERITY_NUMBER_TRACE",
+    "SEVERITY_NUMBER_TRACE2",
+    "SEVERITY_NUMBER_TRACE3",
+    "SEVERITY_NUMBER_TRACE4",
+    "SEVERITY_NUMBER_DEBUG",
+    "SEVERITY_NUMBER_DEBUG2",
+    "SEVERITY_NUMBER_DEBUG3",
+    "SEVERITY_NUMBER_DEBUG4",
+    "SEVERITY_NUMBER_INFO",
+    "SEVERITY_NUMBER_INFO2",
+    "SEVERITY_NUMBER_INFO3",
+    "SEVERITY_NUMBER_INFO4",
+    "SEVERITY_NUMBER_WARN",
+    "SEVERITY_NUMBER_WARN2",
+    "SEVERITY_NUMBER_WARN3",
+    "SEVERITY_NUMBER_WARN4",
+    "SEVERITY_NUMBER_ERROR",
+    "SEVERITY_NUMBER_ERROR2",
+    "SEVERITY_NUMBER_ERROR3",
+    "SEVERITY_NUMBER_ERROR4",
+    "SEVERITY_NUMBER_FATAL",
+    "SEVERITY_NUMBER_FATAL2",
+    "SEVERITY_NUMBER_FATAL3",
+    "SEVERITY_NUMBER_FATAL4",
+];
 
 static KEY_VALUE: Message =
     Message { fields: &[one("key", 1, Text), one("value", 2, Nested(&ANY_VALUE))] };

@@ -21,7 +21,7 @@ use crate::api::{ApiError, Tenant};
 use crate::app::App;
 use crate::body;
 
-use super::otlp::{Export, end_of, grpc_code, is_temporary, store_metrics};
+use super::otlp::{Export, end_of, grpc_code, is_temporary, store};
 use super::push::read;
 
 /// Bytes before a message: whether it is compressed, and its length.
@@ -35,17 +35,25 @@ const ACCEPTED: &str = "identity,gzip,deflate,zstd,snappy";
 
 /// `MetricsService/Export`.
 pub async fn export_metrics(State(app): State<Arc<App>>, request: Request) -> Response {
+    receive(&app, Unit::DataPoints, request).await
+}
+
+/// `LogsService/Export`.
+pub async fn export_logs(State(app): State<Arc<App>>, request: Request) -> Response {
+    receive(&app, Unit::LogRecords, request).await
+}
+
+async fn receive(app: &Arc<App>, unit: Unit, request: Request) -> Response {
     if !is_grpc(request.headers()) {
         return not_grpc();
     }
     let began = Instant::now();
     let (parts, request_body) = request.into_parts();
-    let result = export(&app, &parts.headers, request_body).await;
+    let result = export(app, unit, &parts.headers, request_body).await;
     app.metrics.write_ended(end_of(&result), began.elapsed());
     match result {
         Ok(received) => {
             let (refused, message) = (received.refused, &received.message);
-            let unit = Unit::DataPoints;
             answer_message(&answer::response(Encoding::Protobuf, unit, refused, message))
         }
         Err(error) => answer_error(&error),
@@ -54,6 +62,7 @@ pub async fn export_metrics(State(app): State<Arc<App>>, request: Request) -> Re
 
 async fn export(
     app: &Arc<App>,
+    unit: Unit,
     headers: &HeaderMap,
     request_body: Body,
 ) -> Result<super::otlp::Received, ApiError> {
@@ -68,8 +77,8 @@ async fn export(
     })?;
     let (frame, room) = read(app, request_body).await?;
     let (bytes, compression) = unframe(&frame, compression)?;
-    store_metrics(app, tenant, Export { bytes, compression, encoding: Encoding::Protobuf, room })
-        .await
+    let encoding = Encoding::Protobuf;
+    store(app, tenant, Export { unit, bytes, compression, encoding, room }).await
 }
 
 /// The one message of a unary call, and how it is compressed.

@@ -47,8 +47,8 @@ pub async fn unknown_path(uri: Uri) -> Response {
     let path = uri.path();
     if OTHER_PROTOCOLS.iter().any(|end| path.ends_with(end)) {
         let text = format!(
-            "{path} is not served; what is taken is Prometheus remote write at /api/v1/write and \
-             OTLP metrics at /v1/metrics"
+            "{path} is not served; what is taken is Prometheus remote write at /api/v1/write, OTLP \
+             at /v1/metrics and /v1/logs, and Loki's push at /loki/api/v1/push"
         );
         return ApiError::new(ErrorType::NotFound, text).into_response();
     }

@@ -1,4 +1,4 @@
-//! OTLP metrics over HTTP, in protobuf and in JSON; the part that gRPC shares with it too.
+//! OTLP metrics and logs over HTTP, in protobuf and in JSON; the part that gRPC shares with it too.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ephemeris_ingest::body::{Compression, decompress};
 use ephemeris_ingest::otlp::answer::{self, Encoding, Unit};
 use ephemeris_ingest::otlp::{self, NO_POINT, Translated};
-use ephemeris_ingest::{Limits, remote_write};
+use ephemeris_ingest::{Limits, loki, remote_write};
 use ephemeris_model::{BodyKind, WriteOutcome};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -30,7 +30,7 @@ use super::push::{read, refused_body};
 /// What became of a request.
 #[derive(Debug, Default)]
 pub struct Received {
-    /// Points refused.
+    /// Points or records refused.
     pub refused: u64,
     /// Why, or what is worth telling; empty if nothing is.
     pub message: String,
@@ -38,6 +38,15 @@ pub struct Received {
 
 /// `POST /v1/metrics`: stores an `ExportMetricsServiceRequest`.
 pub async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response {
+    receive(&app, Unit::DataPoints, request).await
+}
+
+/// `POST /v1/logs`: stores an `ExportLogsServiceRequest`.
+pub async fn logs(State(app): State<Arc<App>>, request: Request) -> Response {
+    receive(&app, Unit::LogRecords, request).await
+}
+
+async fn receive(app: &Arc<App>, unit: Unit, request: Request) -> Response {
     let began = Instant::now();
     let (parts, request_body) = request.into_parts();
     let encoding = encoding_of(&parts.headers);
@@ -53,16 +62,16 @@ pub async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response 
             return failure(encoding_of(&parts.headers).unwrap_or(Encoding::Json), &error);
         }
     };
-    let result = match read(&app, request_body).await {
+    let result = match read(app, request_body).await {
         Ok((bytes, room)) => {
-            let request = Export { bytes, compression, encoding, room };
-            store_metrics(&app, tenant, request).await
+            let request = Export { unit, bytes, compression, encoding, room };
+            store(app, tenant, request).await
         }
         Err(error) => Err(error),
     };
     app.metrics.write_ended(end_of(&result), began.elapsed());
     match result {
-        Ok(received) => success(encoding, &received),
+        Ok(received) => success(encoding, unit, &received),
         Err(error) => failure(encoding, &error),
     }
 }
@@ -79,6 +88,8 @@ pub(super) fn end_of(result: &Result<Received, ApiError>) -> WriteEnd {
 
 /// A request as it came.
 pub(super) struct Export {
+    /// What it brings.
+    pub(super) unit: Unit,
     pub(super) bytes: Bytes,
     pub(super) compression: Compression,
     pub(super) encoding: Encoding,
@@ -86,7 +97,7 @@ pub(super) struct Export {
 }
 
 /// Translates and stores a request on a worker.
-pub(super) async fn store_metrics(
+pub(super) async fn store(
     app: &Arc<App>,
     tenant: Tenant,
     request: Export,
@@ -94,7 +105,10 @@ pub(super) async fn store_metrics(
     app.metrics.body_read(request.bytes.len());
     let worker_app = Arc::clone(app);
     let job = move |scratch: &mut Scratch| {
-        let result = translate_and_store(&worker_app, &tenant, &request, scratch);
+        let result = match request.unit {
+            Unit::DataPoints => store_metrics(&worker_app, &tenant, &request, scratch),
+            Unit::LogRecords => store_logs(&worker_app, &tenant, &request, scratch),
+        };
         // The body waits in the queue even if its sender went away, so it keeps its room till here.
         drop(request.room);
         result
@@ -102,7 +116,7 @@ pub(super) async fn store_metrics(
     app.ingest.run(job).await?
 }
 
-fn translate_and_store(
+fn store_metrics(
     app: &App,
     tenant: &Tenant,
     request: &Export,
@@ -141,6 +155,38 @@ fn translate_and_store(
     app.metrics.points_refused(translated.refused.points);
     let message = translated.refused.message();
     Ok(Received { refused: translated.refused.points, message })
+}
+
+fn store_logs(
+    app: &App,
+    tenant: &Tenant,
+    request: &Export,
+    scratch: &mut Scratch,
+) -> Result<Received, ApiError> {
+    let limits = &app.config.bodies;
+    let refuse = |error| refused_body(&error);
+    let Scratch { message, protobuf, .. } = scratch;
+    let mut message =
+        decompress(&request.bytes, request.compression, limits, message).map_err(refuse)?;
+    if request.encoding == Encoding::Json {
+        otlp::json::logs_to_protobuf(message, limits.batch_bytes_max, protobuf).map_err(refuse)?;
+        message = protobuf;
+    }
+    let store = app.store()?;
+    let received_ns = app.clock.now().0.saturating_mul(1_000_000);
+    let body = otlp::logs::to_push(message, received_ns, limits).map_err(refuse)?;
+    if body.is_empty() {
+        return Ok(Received::default());
+    }
+    // It was made here, from a request within its limits.
+    let limits = Limits { compressed_bytes_max: usize::MAX, ..*limits };
+    let mut buffers = loki::Buffers::default();
+    let batch = loki::decode(BodyKind::LokiPushPlain, &body, &limits, &mut buffers);
+    let outcome = store.write_logs(tenant.as_str(), &batch.map_err(refuse)?)?;
+    app.metrics.rejected(&outcome.rejects);
+    let refused = outcome.rejects.total();
+    let message = if refused == 0 { String::new() } else { outcome.rejects.summary() };
+    Ok(Received { refused, message })
 }
 
 /// How many data points the store refused, whole or in part.
@@ -183,8 +229,8 @@ pub(super) fn compression_of(headers: &HeaderMap) -> Result<Compression, ApiErro
     })
 }
 
-fn success(encoding: Encoding, received: &Received) -> Response {
-    let body = answer::response(encoding, Unit::DataPoints, received.refused, &received.message);
+fn success(encoding: Encoding, unit: Unit, received: &Received) -> Response {
+    let body = answer::response(encoding, unit, received.refused, &received.message);
     with_type(StatusCode::OK, encoding, body)
 }
 

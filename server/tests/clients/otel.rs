@@ -80,6 +80,50 @@ async fn the_python_sdk_over_grpc() {
     python("grpc", |server| format!("http://{}", server.otlp_grpc)).await;
 }
 
+/// Names of structured metadata and their values.
+type Pairs = &'static [(&'static str, &'static str)];
+
+/// What `record_logs.py` emits, by level: the line, and attributes of its own.
+const EMITTED: [(&str, &str, Pairs); 3] = [
+    ("info", "started", &[]),
+    ("warn", "slow", &[("took_ms", "1500"), ("http_status_code", "200")]),
+    ("error", "{\"why\":\"disk is full\",\"free\":0}", &[]),
+];
+
+async fn python_logs(protocol: &str, endpoint: impl Fn(&Server) -> String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = start_server(dir.path()).await;
+    let python = clients_dir().join("otel-python/bin/python");
+    let script = format!("{SCRIPTS}record_logs.py");
+    run(Command::new(&python).args([&script, protocol, &endpoint(&server)]));
+    for (level, line, attributes) in EMITTED {
+        let query = format!(
+            "{{service_name=\"shop\",service_namespace=\"{protocol}\"}} | detected_level=`{level}`"
+        );
+        let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        let path = format!("/loki/api/v1/query_range?query={query}");
+        let (_, body) = get(server.address, &path).await.expect("the server answers");
+        let answer: Value = serde_json::from_slice(&body).expect("JSON");
+        let result = &answer["data"]["result"];
+        assert_eq!(result[0]["values"][0][1], line, "{answer}");
+        assert_eq!(result.as_array().map(Vec::len), Some(1), "{answer}");
+        let sdk = [("scope_name", "test"), ("telemetry_sdk_language", "python")];
+        for (name, value) in attributes.iter().chain(&sdk) {
+            assert_eq!(result[0]["stream"][name], *value, "{name}: {answer}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_of_the_python_sdk_over_http() {
+    python_logs("http", |server| format!("http://{}/v1/logs", server.otlp_http)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_of_the_python_sdk_over_grpc() {
+    python_logs("grpc", |server| format!("http://{}", server.otlp_grpc)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_javascript_sdk_in_json() {
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -14,20 +14,25 @@ use crate::support::{TestServer, minute_ms};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
-struct Reply {
-    status: StatusCode,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
     /// Headers and trailers.
     meta: HeaderMap,
-    message: Bytes,
+    pub(crate) message: Bytes,
 }
 
 impl Reply {
-    fn meta(&self, name: &str) -> &str {
+    pub(crate) fn meta(&self, name: &str) -> &str {
         self.meta.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-async fn call(address: SocketAddr, path: &str, headers: &[(&str, &str)], frame: Vec<u8>) -> Reply {
+pub(crate) async fn call(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    frame: Vec<u8>,
+) -> Reply {
     let stream = TcpStream::connect(address).await.expect("the server listens");
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -51,12 +56,12 @@ async fn call(address: SocketAddr, path: &str, headers: &[(&str, &str)], frame: 
     Reply { status: parts.status, meta, message: body.to_bytes() }
 }
 
-fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("short");
     [&[flag][..], &length.to_be_bytes(), message].concat()
 }
 
-const GRPC: (&str, &str) = ("content-type", "application/grpc");
+pub(crate) const GRPC: (&str, &str) = ("content-type", "application/grpc");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_stores_points_plain_and_compressed() {

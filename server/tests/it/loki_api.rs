@@ -283,5 +283,8 @@ async fn probes_are_answered() {
     let build = ask(&server, &[], "/status/buildinfo").await;
     assert!(build["version"].as_str().is_some_and(|version| version.starts_with("3.")));
     assert_eq!(ask(&server, &[], "/delete").await, json!([]));
+    let query = encode("{ a=\"b\"}|=\"x\"|json|  n>1");
+    let formatted = ask(&server, &[], &format!("/format_query?query={query}")).await;
+    assert_eq!(formatted["data"], "{a=\"b\"} |= \"x\" | json | n>1");
     server.stop().await;
 }

@@ -11,6 +11,7 @@ mod isolation;
 mod loki_api;
 mod loki_push;
 mod otlp;
+mod otlp_logs;
 mod process;
 mod reads;
 mod scripts;

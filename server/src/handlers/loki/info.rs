@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use ephemeris_query::logs::parse::parse;
+use ephemeris_query::logs::print::prettify;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -23,11 +24,11 @@ fn whole(body: &Value) -> Prepared {
     Prepared::whole(format!("{body}\n").into_bytes())
 }
 
-/// Checks a query and answers it; the only errors of the API in JSON.
+/// A query, written over several lines if it is long; the only errors of the API in JSON.
 pub async fn format(request: LokiRequest) -> Response {
     let text = request.form.get("query").unwrap_or_default();
     match parse(text) {
-        Ok(_) => super::labels::success(&json!(text.trim())).into_response(),
+        Ok(expr) => super::labels::success(&json!(prettify(&expr))).into_response(),
         Err(error) => {
             let body = json!({"status": "invalid-query", "error": error.to_string()});
             let json = [(CONTENT_TYPE, "application/json")];
