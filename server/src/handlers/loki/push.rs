@@ -7,6 +7,7 @@ use std::time::Instant;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use ephemeris_ingest::body::{Compression, check_size, decompress};
 use ephemeris_ingest::{IngestError, Limits, loki};
 use ephemeris_model::{BodyKind, LogOutcome};
 use ephemeris_storage::Store;
@@ -24,7 +25,7 @@ use crate::metrics::WriteEnd;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Form {
     message: Message,
-    packing: loki::Packing,
+    compression: Compression,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +68,8 @@ pub async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
         Err(error) => return finish(&app, received, Err(error)),
     };
     let limits = app.config.bodies;
-    let job = move |_: &mut crate::workers::Scratch| {
-        let outcome = write(&store, &tenant, form, &bytes, &limits);
+    let job = move |scratch: &mut crate::workers::Scratch| {
+        let outcome = write(&store, &tenant, form, &bytes, (&limits, &mut scratch.message));
         // The body waits in the queue even if its sender went away, so it keeps its room till here.
         drop(room);
         outcome
@@ -83,14 +84,15 @@ fn write(
     tenant: &Tenant,
     form: Form,
     bytes: &Bytes,
-    limits: &Limits,
+    (limits, buffer): (&Limits, &mut Vec<u8>),
 ) -> Result<LogOutcome, ApiError> {
     let refused = |error: IngestError| refused_body(&error);
-    let unpacked = loki::unpack(form.packing, bytes, limits).map_err(refused)?;
+    check_size(bytes, limits).map_err(refused)?;
+    let unpacked = decompress(bytes, form.compression, limits, buffer).map_err(refused)?;
     let (kind, body): (BodyKind, Cow<'_, [u8]>) = match form.message {
-        Message::Protobuf => (BodyKind::LokiPush, unpacked),
+        Message::Protobuf => (BodyKind::LokiPush, unpacked.into()),
         Message::Json => {
-            let message = loki::json::to_message(&unpacked, limits).map_err(refused)?;
+            let message = loki::json::to_message(unpacked, limits).map_err(refused)?;
             (BodyKind::LokiPushPlain, message.into())
         }
     };
@@ -139,14 +141,14 @@ fn describe(outcome: &LogOutcome) -> String {
 fn form_of(headers: &HeaderMap) -> Result<Form, String> {
     let text = |name| headers.get(name).map_or("", |value| value.to_str().unwrap_or("?"));
     let encoding = text(CONTENT_ENCODING).trim().to_ascii_lowercase();
-    let packing = match encoding.as_str() {
-        "" | "identity" | "snappy" => loki::Packing::None,
-        "gzip" => loki::Packing::Gzip,
-        "deflate" => loki::Packing::Deflate,
+    let compression = match encoding.as_str() {
+        "" | "identity" | "snappy" => Compression::None,
+        "gzip" => Compression::Gzip,
+        "deflate" => Compression::Deflate,
         other => return Err(format!("Content-Encoding {other:?} not supported")),
     };
     let media = text(CONTENT_TYPE).split(';').next().unwrap_or("").trim();
     let json = media.eq_ignore_ascii_case("application/json");
     let message = if json { Message::Json } else { Message::Protobuf };
-    Ok(Form { message, packing })
+    Ok(Form { message, compression })
 }
