@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use ephemeris_benches::workload::{Shape, Size};
-use ephemeris_benches::{BenchError, Result, celestrak, crash, decode, quick, report::Report};
+use ephemeris_benches::{
+    BenchError, Result, celestrak, crash, decode, logs, quick, report::Report,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -46,6 +48,13 @@ enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Push log entries, ask questions about them, report what both cost.
+    Logs {
+        #[command(flatten)]
+        entries: EntryArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
     /// Decode the bodies of a workload in this process, on one thread.
     Decode {
         #[command(flatten)]
@@ -71,6 +80,25 @@ struct WorkloadArgs {
     #[arg(long, default_value_t = 15)]
     interval: u32,
     /// Decides all values.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Args)]
+struct EntryArgs {
+    /// Number of entries.
+    #[arg(long, default_value_t = 1_000_000)]
+    lines_count: usize,
+    /// A directory with files of lines, each file a family; built-in templates without.
+    #[arg(long, value_name = "DIR")]
+    lines: Option<PathBuf>,
+    /// Connections.
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+    /// Minutes the entries are spread over, up to now.
+    #[arg(long, default_value_t = 60)]
+    minutes: u32,
+    /// Decides all lines.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -114,6 +142,26 @@ impl WorkloadArgs {
     }
 }
 
+impl EntryArgs {
+    /// Whole minutes up to the one that runs, so that windows of a minute are filled.
+    fn shape(&self) -> Result<logs::Shape> {
+        const MINUTE_NS: i64 = 60_000_000_000;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_ns = now.ok().and_then(|d| i64::try_from(d.as_nanos()).ok());
+        let Some(now_ns) = now_ns else {
+            return Err(BenchError("the clock is not set".to_owned()));
+        };
+        let end_ns = now_ns / MINUTE_NS * MINUTE_NS;
+        Ok(logs::Shape {
+            entry_count: self.lines_count,
+            connection_count: self.connections,
+            start_ns: end_ns - i64::from(self.minutes.max(1)) * MINUTE_NS,
+            end_ns,
+            seed: self.seed,
+        })
+    }
+}
+
 fn run(command: Command) -> Result<Report> {
     match command {
         Command::Quick { workload, server } => quick::run(&quick::Options {
@@ -125,6 +173,12 @@ fn run(command: Command) -> Result<Report> {
         Command::Crash { cycles, seed, server } => crash::run(&crash::Options {
             cycles,
             seed,
+            binary: server.binary,
+            server_flags: server.flags,
+        }),
+        Command::Logs { entries, server } => logs::run(&logs::Options {
+            shape: entries.shape()?,
+            lines: entries.lines,
             binary: server.binary,
             server_flags: server.flags,
         }),

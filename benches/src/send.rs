@@ -31,10 +31,18 @@ pub struct Sent {
 /// # Errors
 /// If a connection fails, or a body is refused.
 pub fn send(address: SocketAddr, lanes: &[Vec<Body>]) -> Result<Sent> {
+    send_to(address, WRITE_PATH, lanes)
+}
+
+/// The same to another path.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_to(address: SocketAddr, path: &str, lanes: &[Vec<Body>]) -> Result<Sent> {
     let start = Instant::now();
     let results: Vec<Result<Sent>> = thread::scope(|scope| {
         let handles: Vec<_> =
-            lanes.iter().map(|lane| scope.spawn(move || send_lane(address, lane))).collect();
+            lanes.iter().map(|lane| scope.spawn(move || send_lane(address, path, lane))).collect();
         let joined = handles.into_iter().map(|handle| {
             handle.join().map_err(|_| BenchError("a sender thread failed".to_owned()))?
         });
@@ -52,12 +60,12 @@ pub fn send(address: SocketAddr, lanes: &[Vec<Body>]) -> Result<Sent> {
     Ok(all)
 }
 
-fn send_lane(address: SocketAddr, lane: &[Body]) -> Result<Sent> {
+fn send_lane(address: SocketAddr, path: &str, lane: &[Body]) -> Result<Sent> {
     let mut client = Client::connect(address)?;
     let mut sent = Sent::default();
     for body in lane {
         let start = Instant::now();
-        sent.retry_count += send_body(&mut client, &body.bytes)?;
+        sent.retry_count += send_body(&mut client, path, &body.bytes)?;
         sent.latencies_ms.push(start.elapsed().as_secs_f64() * 1e3);
         sent.sample_count += body.sample_count;
     }
@@ -65,9 +73,9 @@ fn send_lane(address: SocketAddr, lane: &[Body]) -> Result<Sent> {
 }
 
 /// Sends one body, again if the server asks for it; gives the number of times it did.
-fn send_body(client: &mut Client, body: &[u8]) -> Result<u64> {
+fn send_body(client: &mut Client, path: &str, body: &[u8]) -> Result<u64> {
     for retry in 0..RETRIES_MAX {
-        let answer = client.push(WRITE_PATH, body)?;
+        let answer = client.push(path, body)?;
         match (answer.status, answer.retry_after_s) {
             (200..=299, _) => return Ok(retry.into()),
             (429 | 503, Some(after_s)) => thread::sleep(Duration::from_secs(after_s.min(10))),

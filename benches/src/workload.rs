@@ -16,6 +16,8 @@ use metrics::{METRICS, Metric, ValueState};
 
 mod metrics;
 
+pub(crate) use metrics::mix;
+
 /// The `job` label of every series.
 pub const JOB: &str = "telemetry";
 
@@ -264,8 +266,7 @@ impl Lane {
 
 /// When in the interval a satellite is scraped; spread evenly, as Prometheus does.
 fn phase_ms(satellite: usize, shape: &Shape) -> i64 {
-    let spread =
-        metrics::mix(shape.seed ^ satellite as u64) % shape.interval_ms.max(1).unsigned_abs();
+    let spread = mix(shape.seed ^ satellite as u64) % shape.interval_ms.max(1).unsigned_abs();
     i64::try_from(spread).unwrap_or(0)
 }
 

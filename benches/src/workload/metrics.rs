@@ -114,7 +114,7 @@ fn unit(random: u64) -> f64 {
 }
 
 /// The finaliser of SplitMix64: every bit of the answer depends on every bit of `x`.
-pub(super) const fn mix(mut x: u64) -> u64 {
+pub(crate) const fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
