@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use ephemeris_ingest::otlp::Accumulator;
-use ephemeris_model::{TimestampMs, WriteBatch, WriteOutcome};
+use ephemeris_model::{LogBatch, LogOutcome, TimestampMs, WriteBatch, WriteOutcome};
 use ephemeris_query::budget::{Account, BudgetLimits};
 use ephemeris_query::promql::engine::{Engine, EngineOptions};
 use ephemeris_storage::{Clock, Store, StoreStats, SystemClock};
@@ -20,6 +20,7 @@ use crate::arrivals::{Arrivals, Protocol};
 use crate::config::Config;
 use crate::metrics::{Context, Family, Metrics};
 use crate::rates::Rates;
+use crate::tails::Tails;
 use crate::workers::{Pool, PoolConfig, PoolError};
 
 /// How far the server is.
@@ -56,6 +57,8 @@ pub struct App {
     pub rates: Rates,
     /// What arrived.
     pub arrivals: Arrivals,
+    /// Who is told of new log entries.
+    pub tails: Arc<Tails>,
     /// Running totals of delta points.
     pub accumulator: Accumulator,
     /// What all queries hold in memory, their answers included.
@@ -102,6 +105,7 @@ impl App {
             body_room: Arc::new(Semaphore::new(kib(config.http.bodies_bytes_max))),
             rates: Rates::new(config.rates),
             arrivals: Arrivals::default(),
+            tails: Arc::new(Tails::new(query.tails_max)),
             accumulator: Accumulator::new(config.otlp.delta_series_max),
             query_memory: Arc::new(Account::new(memory_budget_bytes / 2)),
             read_slots: Arc::new(Semaphore::new(read_slots(query.concurrency_max))),
@@ -142,6 +146,7 @@ impl App {
     /// Begins the shutdown.
     pub fn stop(&self) {
         self.phase.store(Phase::Stopping as u8, Ordering::Release);
+        self.tails.stop();
     }
 
     /// How far the server is.
@@ -186,6 +191,32 @@ impl App {
         Ok(outcome)
     }
 
+    /// Stores log entries of a tenant, within its rates, counts what became of them, and tells those
+    /// who tail.
+    ///
+    /// # Errors
+    /// If the tenant sends too much, or the store cannot take it now.
+    pub fn write_logs(
+        &self,
+        tenant: &Tenant,
+        protocol: Protocol,
+        batch: &LogBatch<'_>,
+    ) -> Result<LogOutcome, ApiError> {
+        let (store, tenant, now) = (self.store()?, tenant.as_str(), Instant::now());
+        let bytes = batch.entries.iter().map(|entry| entry.line.len() as u64).sum();
+        if let Err(error) = self.rates.admit_lines(tenant, (batch.entries.len(), bytes), now) {
+            self.metrics.rate_limited.add(1);
+            self.arrivals.refused((protocol, tenant), "rate_limited", &error.message);
+            return Err(error);
+        }
+        let outcome = store.write_logs(tenant, batch)?;
+        self.rates.created(tenant, outcome.streams_created, now);
+        self.arrivals.add_logs((protocol, tenant), batch, &outcome, self.clock.now().0);
+        self.metrics.rejected(&outcome.rejects);
+        self.tails.publish(tenant, batch, &outcome);
+        Ok(outcome)
+    }
+
     /// The store, if it is open.
     #[must_use]
     pub fn store_if_open(&self) -> Option<&Arc<Store>> {
@@ -197,6 +228,7 @@ impl App {
     pub fn metric_families(&self) -> Vec<Family> {
         let stats: Option<StoreStats> = self.store.get().map(|store| store.stats());
         self.metrics.families(&Context {
+            tails: &self.tails,
             pools: &[("ingest", &self.ingest), ("query", &self.queries), ("admin", &self.admin)],
             store: stats.as_ref(),
             memory_budget_bytes: self.memory_budget_bytes,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ephemeris_model::{RejectReason, WriteBatch, WriteOutcome};
+use ephemeris_model::logs::NANOS_PER_MILLI;
+use ephemeris_model::{LogBatch, LogOutcome, RejectReason, Rejects, WriteBatch, WriteOutcome};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -38,6 +39,10 @@ pub enum Protocol {
     Otlp,
     /// Prometheus text and OpenMetrics.
     Text,
+    /// Loki push.
+    LokiPush,
+    /// Log records of OpenTelemetry.
+    OtlpLogs,
 }
 
 impl Protocol {
@@ -49,6 +54,8 @@ impl Protocol {
             Self::RemoteWrite2 => "remote_write_2",
             Self::Otlp => "otlp",
             Self::Text => "text",
+            Self::LokiPush => "loki_push",
+            Self::OtlpLogs => "otlp_logs",
         }
     }
 }
@@ -65,6 +72,8 @@ struct Entry {
     samples: u64,
     histograms: u64,
     exemplars: u64,
+    entries: u64,
+    line_bytes: u64,
     series_created: u64,
     last_ms: i64,
     rejects: BTreeMap<&'static str, (u64, String)>,
@@ -80,7 +89,6 @@ impl Arrivals {
         outcome: &WriteOutcome,
         now_ms: i64,
     ) {
-        let rejects = outcome.rejects.iter().map(|(r, n, text)| (r.as_str(), n, text));
         let mut entries = self.entries.lock();
         let entry = entry(&mut entries, protocol, tenant);
         entry.requests += 1;
@@ -88,15 +96,31 @@ impl Arrivals {
         entry.histograms += outcome.histograms_written;
         entry.exemplars += outcome.exemplars_written;
         entry.series_created += outcome.series_created;
-        entry.last_ms = now_ms;
-        for (reason, count, text) in rejects {
-            entry.reject(reason, count, text);
-        }
+        entry.came(&outcome.rejects, now_ms);
         let stride = batch.samples.len() / LATENESS_SAMPLES_MAX + 1;
         for sample in batch.samples.iter().step_by(stride) {
-            let late = now_ms.saturating_sub(sample.timestamp_ms);
-            let at = LATENESS.iter().position(|(_, bound)| late <= *bound);
-            entry.lateness[at.unwrap_or(LATENESS.len() - 1)] += 1;
+            entry.late(now_ms.saturating_sub(sample.timestamp_ms));
+        }
+    }
+
+    /// Counts log entries that were stored.
+    pub fn add_logs(
+        &self,
+        (protocol, tenant): (Protocol, &str),
+        batch: &LogBatch<'_>,
+        outcome: &LogOutcome,
+        now_ms: i64,
+    ) {
+        let mut entries = self.entries.lock();
+        let entry = entry(&mut entries, protocol, tenant);
+        entry.requests += 1;
+        entry.entries += outcome.entries_written;
+        entry.line_bytes += outcome.line_bytes_written;
+        entry.series_created += outcome.streams_created;
+        entry.came(&outcome.rejects, now_ms);
+        let stride = batch.entries.len() / LATENESS_SAMPLES_MAX + 1;
+        for line in batch.entries.iter().step_by(stride) {
+            entry.late(now_ms.saturating_sub(line.timestamp_ns.div_euclid(NANOS_PER_MILLI)));
         }
     }
 
@@ -128,6 +152,18 @@ fn entry<'a>(
 }
 
 impl Entry {
+    fn came(&mut self, rejects: &Rejects, now_ms: i64) {
+        self.last_ms = now_ms;
+        for (reason, count, text) in rejects.iter() {
+            self.reject(reason.as_str(), count, text);
+        }
+    }
+
+    fn late(&mut self, late_ms: i64) {
+        let at = LATENESS.iter().position(|(_, bound)| late_ms <= *bound);
+        self.lateness[at.unwrap_or(LATENESS.len() - 1)] += 1;
+    }
+
     fn reject(&mut self, reason: &'static str, count: u64, text: &str) {
         let (known, example) = self.rejects.entry(reason).or_default();
         *known += count;
@@ -147,6 +183,8 @@ impl Entry {
             "samples": self.samples,
             "histograms": self.histograms,
             "exemplars": self.exemplars,
+            "entries": self.entries,
+            "lineBytes": self.line_bytes,
             "seriesCreated": self.series_created,
             "lastReceived": crate::api::time::format_rfc3339(self.last_ms),
             "rejects": rejects.collect::<Vec<_>>(),

@@ -105,7 +105,7 @@ async fn connection(
         }
     });
     let builder = builder();
-    let mut serving = pin!(builder.serve_connection(io, service));
+    let mut serving = pin!(builder.serve_connection_with_upgrades(io, service));
     let tick = (app.config.http.header_timeout / 4)
         .clamp(Duration::from_millis(20), Duration::from_secs(1));
     let mut closing = false;

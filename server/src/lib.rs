@@ -17,6 +17,7 @@
 //! | [`workers`] | the thread pools where all blocking work is done |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
 //! | [`rates`], [`arrivals`] | what each tenant may send in a second, and what arrived |
+//! | [`tails`] | who is told of new log entries |
 //! | [`totals`] | what the store has of a series, for adding up delta points |
 //! | [`shutdown`] | signals |
 //!
@@ -54,5 +55,6 @@ pub mod router;
 pub mod self_metrics;
 pub mod server;
 pub mod shutdown;
+pub mod tails;
 pub mod totals;
 pub mod workers;

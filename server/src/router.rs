@@ -68,9 +68,14 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/push", post(loki::push::push))
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate));
 
+    // What becomes a WebSocket is not compressed.
+    let loki_tail = Router::new()
+        .route("/tail", get(loki::tail::tail))
+        .route_layer(from_fn_with_state(Arc::clone(app), ready::gate));
+
     let routes = Router::new()
         .merge(otlp_routes(app))
-        .nest("/loki/api/v1", loki_reads(app).merge(loki_writes))
+        .nest("/loki/api/v1", loki_reads(app).merge(loki_writes).merge(loki_tail))
         .route("/ready", get(health::ready))
         .nest("/api/v1", api.merge(reads).merge(writes))
         .route(

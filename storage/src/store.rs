@@ -153,7 +153,7 @@ impl Store {
         let (logs, none) = (open.generation.logs(), Verdicts::default());
         let checked = logs::write::check(logs, (tenant_id, tenant), batch, &bounds, none);
         if checked.is_empty() {
-            return Ok(checked.outcome);
+            return Ok(checked.into_outcome());
         }
         let (kind, body, verdicts) = (batch.kind, batch.body, checked.verdicts());
         open.wal.append(&Record { kind, received_at, tenant, verdicts, body })?;
@@ -166,7 +166,7 @@ impl Store {
         if full {
             inner.work.wake_sealer();
         }
-        Ok(checked.outcome)
+        Ok(checked.into_outcome())
     }
 
     /// One tenant's data as it stands now.

@@ -138,6 +138,8 @@ pub struct QueryConfig {
     pub lookback_ms: i64,
     /// Series one query may touch.
     pub series_max: u64,
+    /// Live tails of logs one tenant may have.
+    pub tails_max: usize,
 }
 
 /// Settings of writes.
@@ -188,6 +190,7 @@ impl Default for Config {
             limits: Limits::default(),
             rates: RateLimits {
                 samples_per_second_max: 20_000_000,
+                log_bytes_per_second_max: 1 << 30,
                 new_series_per_second_max: 2_000_000,
             },
             bodies: BodyLimits::default(),
@@ -206,6 +209,7 @@ impl Default for Config {
                 samples_max: 50_000_000,
                 lookback_ms: 300_000,
                 series_max: 20_000_000,
+                tails_max: 10,
             },
             ingest: IngestConfig { threads: 0, queue_max: 256 },
             otlp: OtlpConfig { options: OtlpOptions::default(), delta_series_max: 500_000 },

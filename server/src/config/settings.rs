@@ -212,6 +212,13 @@ pub static SETTINGS: &[Setting] = &[
         show: |c| c.rates.samples_per_second_max.to_string(),
     },
     Setting {
+        key: "limits.log_bytes_per_second_max",
+        value: "BYTES",
+        help: "Bytes of log lines a tenant may send in a second; ten times as many at once",
+        set: |c, v| size(v, 1, 1 << 40).map(|v| c.rates.log_bytes_per_second_max = v),
+        show: |c| format_bytes(c.rates.log_bytes_per_second_max),
+    },
+    Setting {
         key: "limits.new_series_per_second_max",
         value: "N",
         help: "New series one tenant may bring in a second, ten seconds saved up; over it 429",
@@ -327,6 +334,13 @@ pub static SETTINGS: &[Setting] = &[
         help: "Series one query may touch",
         set: |c, v| count(v, 1).map(|v| c.query.series_max = v as u64),
         show: |c| c.query.series_max.to_string(),
+    },
+    Setting {
+        key: "query.tails_max",
+        value: "N",
+        help: "Live tails of logs one tenant may have at the same time",
+        set: |c, v| count(v, 0).map(|v| c.query.tails_max = v),
+        show: |c| c.query.tails_max.to_string(),
     },
     Setting {
         key: "ingest.threads",

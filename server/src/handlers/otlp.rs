@@ -172,7 +172,6 @@ fn store_logs(
         otlp::json::logs_to_protobuf(message, limits.batch_bytes_max, protobuf).map_err(refuse)?;
         message = protobuf;
     }
-    let store = app.store()?;
     let received_ns = app.clock.now().0.saturating_mul(1_000_000);
     let body = otlp::logs::to_push(message, received_ns, limits).map_err(refuse)?;
     if body.is_empty() {
@@ -182,8 +181,7 @@ fn store_logs(
     let limits = Limits { compressed_bytes_max: usize::MAX, ..*limits };
     let mut buffers = loki::Buffers::default();
     let batch = loki::decode(BodyKind::LokiPushPlain, &body, &limits, &mut buffers);
-    let outcome = store.write_logs(tenant.as_str(), &batch.map_err(refuse)?)?;
-    app.metrics.rejected(&outcome.rejects);
+    let outcome = app.write_logs(tenant, Protocol::OtlpLogs, &batch.map_err(refuse)?)?;
     let refused = outcome.rejects.total();
     let message = if refused == 0 { String::new() } else { outcome.rejects.summary() };
     Ok(Received { refused, message })

@@ -17,6 +17,7 @@ use ephemeris_storage::StoreStats;
 
 pub use self::family::{Counter, Family, Gauge, Histogram, Kind};
 pub use self::http::HttpMetrics;
+use crate::tails::Tails;
 use crate::workers::Pool;
 
 /// How a write ended.
@@ -142,6 +143,17 @@ impl Metrics {
             "Memory the store may plan with.",
             count(context.memory_budget_bytes),
         ));
+        let tails = context.tails.counts();
+        out.push(Family::gauge(
+            "ephemeris_tails",
+            "Live tails of logs that are open.",
+            count(tails.open),
+        ));
+        out.push(Family::counter(
+            "ephemeris_tail_dropped_entries_total",
+            "Entries of tailed streams that were left out because the client was too slow.",
+            &tails.dropped,
+        ));
         process::families(&mut out);
         out.sort_by_key(|family| family.name);
         out
@@ -214,6 +226,8 @@ pub struct Context<'a> {
     pub pools: &'a [(&'static str, &'a Pool)],
     /// Numbers of the store, once it is open.
     pub store: Option<&'a StoreStats>,
+    /// Who tails.
+    pub tails: &'a Tails,
     /// The memory budget of the store.
     pub memory_budget_bytes: u64,
 }
@@ -276,7 +290,9 @@ mod tests {
         rejects.add(RejectReason::TooOld, 4, || "old".to_owned());
         metrics.batch_written(&WriteOutcome { samples_written: 7, rejects, ..Default::default() });
         let stats = StoreStats::default();
-        let context = Context { pools: &[], store: Some(&stats), memory_budget_bytes: 1 };
+        let tails = Tails::new(1);
+        let context =
+            Context { pools: &[], store: Some(&stats), tails: &tails, memory_budget_bytes: 1 };
         let families = metrics.families(&context);
         assert!(families.is_sorted_by_key(|family| family.name));
         let mut out = Vec::new();

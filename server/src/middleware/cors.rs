@@ -37,7 +37,7 @@ pub async fn cors(State(app): State<Arc<App>>, request: Request, next: Next) -> 
 }
 
 /// What `Access-Control-Allow-Origin` says to `origin`, if anything.
-fn allowed(setting: &str, origin: &HeaderValue) -> Option<HeaderValue> {
+pub(crate) fn allowed(setting: &str, origin: &HeaderValue) -> Option<HeaderValue> {
     let mut origins = setting.split(',').map(str::trim).filter(|o| !o.is_empty());
     origins.find_map(|allowed| match allowed {
         "*" => Some(HeaderValue::from_static("*")),

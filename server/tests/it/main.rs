@@ -10,6 +10,7 @@ mod import;
 mod isolation;
 mod loki_api;
 mod loki_push;
+mod loki_tail;
 mod otlp;
 mod otlp_logs;
 mod process;

@@ -60,6 +60,18 @@ pub struct LogOutcome {
     pub entries_written: u64,
     /// Bytes of their lines.
     pub line_bytes_written: u64,
+    /// Streams seen for the first time since the last rotation of the head.
+    pub streams_created: u64,
     /// What was refused.
     pub rejects: Rejects,
+    /// A bit for each refused entry, eight to a byte; empty if none was refused.
+    pub refused: Vec<u8>,
+}
+
+impl LogOutcome {
+    /// Whether this entry of the batch was refused.
+    #[must_use]
+    pub fn is_refused(&self, entry: usize) -> bool {
+        self.refused.get(entry / 8).is_some_and(|byte| byte >> (entry % 8) & 1 == 1)
+    }
 }

@@ -26,6 +26,12 @@ impl CheckedLogs {
         Verdicts(&self.verdicts)
     }
 
+    /// What is told of it.
+    pub(crate) fn into_outcome(self) -> LogOutcome {
+        let Self { verdicts, outcome, streams_created, .. } = self;
+        LogOutcome { refused: verdicts, streams_created, ..outcome }
+    }
+
     /// Whether nothing is left to write.
     pub(crate) const fn is_empty(&self) -> bool {
         self.outcome.entries_written == 0

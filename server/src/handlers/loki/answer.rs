@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::api::json::write_string;
 use crate::api::number::{write_fixed, write_timestamp, write_unsigned};
+use crate::tails::Dropped;
 
 /// The answer to a log query.
 pub(super) fn streams(answer: &EntriesAnswer, categories: Categories) -> Vec<u8> {
@@ -16,14 +17,40 @@ pub(super) fn streams(answer: &EntriesAnswer, categories: Categories) -> Vec<u8>
         out.extend_from_slice(br#""encodingFlags":["categorize-labels"],"#);
     }
     out.extend_from_slice(br#""result":"#);
-    list(&mut out, answer.streams(categories).iter(), |out, (labels, entries)| {
+    write_streams(&mut out, answer, categories);
+    end(out, &answer.stats)
+}
+
+/// A frame of a tail.
+pub(super) fn tail(answer: &EntriesAnswer, dropped: &[Dropped], categories: Categories) -> String {
+    let mut out = br#"{"streams":"#.to_vec();
+    write_streams(&mut out, answer, categories);
+    if !dropped.is_empty() {
+        out.extend_from_slice(br#","dropped_entries":"#);
+        list(&mut out, dropped.iter(), |out, entry| {
+            out.extend_from_slice(b"{\"timestamp\":\"");
+            write_nanos(out, entry.timestamp_ns);
+            out.extend_from_slice(b"\",\"labels\":");
+            write_labels(out, &LabelSet::from(&entry.labels));
+            out.push(b'}');
+        });
+    }
+    if categories == Categories::Apart {
+        out.extend_from_slice(br#","encodingFlags":["categorize-labels"]"#);
+    }
+    out.push(b'}');
+    // What is written is ASCII and strings, so nothing is lost.
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn write_streams(out: &mut Vec<u8>, answer: &EntriesAnswer, categories: Categories) {
+    list(out, answer.streams(categories).iter(), |out, (labels, entries)| {
         out.extend_from_slice(br#"{"stream":"#);
         write_labels(out, labels);
         out.extend_from_slice(br#","values":"#);
         list(out, entries.iter(), |out, entry| write_entry(out, entry, categories));
         out.push(b'}');
     });
-    end(out, &answer.stats)
 }
 
 /// The answer to a metric query.
@@ -107,10 +134,7 @@ fn stats_json(stats: &LogStats) -> serde_json::Value {
 
 fn write_entry(out: &mut Vec<u8>, entry: &LogEntry, categories: Categories) {
     out.extend_from_slice(b"[\"");
-    if entry.timestamp_ns < 0 {
-        out.push(b'-');
-    }
-    write_unsigned(out, entry.timestamp_ns.unsigned_abs());
+    write_nanos(out, entry.timestamp_ns);
     out.extend_from_slice(b"\",");
     write_string(out, &String::from_utf8_lossy(&entry.line));
     if categories == Categories::Apart {
@@ -131,6 +155,13 @@ fn write_entry(out: &mut Vec<u8>, entry: &LogEntry, categories: Categories) {
     out.push(b']');
 }
 
+pub(super) fn write_nanos(out: &mut Vec<u8>, ns: i64) {
+    if ns < 0 {
+        out.push(b'-');
+    }
+    write_unsigned(out, ns.unsigned_abs());
+}
+
 fn write_point(out: &mut Vec<u8>, at_ns: i64, value: f64) {
     out.push(b'[');
     write_timestamp(out, at_ns.div_euclid(1_000_000));
@@ -139,7 +170,7 @@ fn write_point(out: &mut Vec<u8>, at_ns: i64, value: f64) {
     out.extend_from_slice(b"\"]");
 }
 
-fn write_labels(out: &mut Vec<u8>, labels: &LabelSet) {
+pub(super) fn write_labels(out: &mut Vec<u8>, labels: &LabelSet) {
     out.push(b'{');
     for (at, (name, value)) in labels.iter().enumerate() {
         if at > 0 {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `push` | `push` |
 //! | `query` | `query`, `query_range` |
+//! | `tail` | `tail` |
 //! | `labels` | `labels`, `label/{name}/values`, `series` |
 //! | `index` | `index/stats`, `index/volume`, `index/volume_range` |
 //! | `detected` | `detected_labels`, `detected_fields`, `detected_field/{name}/values` |
@@ -11,6 +12,7 @@
 //! | `info` | `format_query`, `drilldown-limits`, `status/buildinfo`, `delete` |
 //! | `request`, `params` | what all of them read: tenants, parameters, times |
 //! | `tenants` | the streams of several tenants as those of one |
+//! | `held` | entries at hand, for a query to run on |
 //! | `answer` | streams, vectors and matrices as JSON |
 //! | `error` | what went wrong, as text |
 
@@ -21,9 +23,11 @@ pub mod labels;
 pub mod patterns;
 pub mod push;
 pub mod query;
+pub mod tail;
 
 mod answer;
 mod error;
+mod held;
 mod params;
 mod request;
 mod tenants;

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use ephemeris_ingest::body::{Compression, check_size, decompress};
 use ephemeris_ingest::{IngestError, Limits, loki};
 use ephemeris_model::{BodyKind, LogOutcome};
-use ephemeris_storage::Store;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
 use crate::api::error::ErrorType;
 use crate::api::{ApiError, Tenant};
 use crate::app::App;
+use crate::arrivals::Protocol;
 use crate::body;
 use crate::handlers::push::{read, refuse, refused_body};
 use crate::metrics::WriteEnd;
@@ -63,13 +63,9 @@ pub async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
     };
     let received = Instant::now();
     app.metrics.body_read(bytes.len());
-    let store = match app.store() {
-        Ok(store) => store,
-        Err(error) => return finish(&app, received, Err(error)),
-    };
-    let limits = app.config.bodies;
+    let worker_app = Arc::clone(&app);
     let job = move |scratch: &mut crate::workers::Scratch| {
-        let outcome = write(&store, &tenant, form, &bytes, (&limits, &mut scratch.message));
+        let outcome = write(&worker_app, &tenant, form, &bytes, &mut scratch.message);
         // The body waits in the queue even if its sender went away, so it keeps its room till here.
         drop(room);
         outcome
@@ -80,12 +76,13 @@ pub async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
 
 /// Decodes and stores a body.
 fn write(
-    store: &Store,
+    app: &App,
     tenant: &Tenant,
     form: Form,
     bytes: &Bytes,
-    (limits, buffer): (&Limits, &mut Vec<u8>),
+    buffer: &mut Vec<u8>,
 ) -> Result<LogOutcome, ApiError> {
+    let limits = &app.config.bodies;
     let refused = |error: IngestError| refused_body(&error);
     check_size(bytes, limits).map_err(refused)?;
     let unpacked = decompress(bytes, form.compression, limits, buffer).map_err(refused)?;
@@ -100,27 +97,26 @@ fn write(
     // What JSON was brought to may be larger than it was.
     let own = Limits { compressed_bytes_max: usize::MAX, ..*limits };
     let batch = loki::decode(kind, &body, &own, &mut buffers).map_err(refused)?;
-    Ok(store.write_logs(tenant.as_str(), &batch)?)
+    app.write_logs(tenant, Protocol::LokiPush, &batch)
 }
 
 /// Counts the end of a push and answers it.
 fn finish(app: &App, began: Instant, result: Result<LogOutcome, ApiError>) -> Response {
-    let (end, outcome, response) = match result {
+    let (end, response) = match result {
         Ok(outcome) if outcome.rejects.is_empty() => {
-            (WriteEnd::Stored, outcome, StatusCode::NO_CONTENT.into_response())
+            (WriteEnd::Stored, StatusCode::NO_CONTENT.into_response())
         }
         Ok(outcome) => {
-            let text = describe(&outcome);
-            (WriteEnd::Partial, outcome, (StatusCode::BAD_REQUEST, text).into_response())
+            (WriteEnd::Partial, (StatusCode::BAD_REQUEST, describe(&outcome)).into_response())
         }
         Err(error) => {
-            let again = matches!(error.error_type, ErrorType::Unavailable | ErrorType::Internal);
+            use ErrorType::{Internal, RateLimited, Unavailable};
+            let again = matches!(error.error_type, Unavailable | Internal | RateLimited);
             let end = if again { WriteEnd::Busy } else { WriteEnd::Invalid };
-            (end, LogOutcome::default(), error.into_text_response())
+            (end, error.into_text_response())
         }
     };
     app.metrics.write_ended(end, began.elapsed());
-    app.metrics.rejected(&outcome.rejects);
     response
 }
 

@@ -81,12 +81,40 @@ impl LokiRequest {
         }
     }
 
+    /// The tenant of a request that may have only one.
+    pub(super) fn only_tenant(&self, what: &str) -> Result<&Tenant, LokiError> {
+        match self.tenants.as_slice() {
+            [tenant] => Ok(tenant),
+            several => {
+                let count = several.len();
+                Err(LokiError::bad(format!("{count} tenants; {what} takes one")))
+            }
+        }
+    }
+
     /// Runs `job` on a worker of the query pool, on what is stored when it begins.
     pub(super) async fn run(
         self,
         app: &Arc<App>,
         job: impl FnOnce(&Self, &Tenants, &Budget) -> Result<Prepared, LokiError> + Send + 'static,
     ) -> Result<Prepared, LokiError> {
+        self.on_worker(app, job).await
+    }
+
+    /// As [`LokiRequest::run`], for what is not an answer yet.
+    pub(super) async fn read<T: Send + 'static>(
+        self,
+        app: &Arc<App>,
+        job: impl FnOnce(&Tenants, &Budget) -> Result<T, LokiError> + Send + 'static,
+    ) -> Result<T, LokiError> {
+        self.on_worker(app, |_: &Self, source: &Tenants, budget: &Budget| job(source, budget)).await
+    }
+
+    async fn on_worker<T: Send + 'static>(
+        self,
+        app: &Arc<App>,
+        job: impl FnOnce(&Self, &Tenants, &Budget) -> Result<T, LokiError> + Send + 'static,
+    ) -> Result<T, LokiError> {
         let store = app.store()?;
         let client = CancelOnDrop::default();
         let budget = Budget::with_cancel(app.query_limits(), client.flag());

@@ -1,0 +1,266 @@
+//! Who is told of new log entries: after a push is stored, its entries go to the queue of every tail
+//! whose selector they match. What a client does not take in time is dropped and counted; a push
+//! never waits for one. How entries are filtered and sent is the affair of `handlers::loki::tail`.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ephemeris_model::{BatchStream, EntryBuffer, Labels, LogBatch, LogOutcome, Matcher};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, watch};
+
+use crate::metrics::Counter;
+
+/// Bytes of lines, labels and metadata that wait for one client.
+const QUEUE_BYTES_MAX: usize = 4 << 20;
+/// Tails of all tenants.
+const TAILS_MAX: usize = 100;
+/// Dropped entries that are named to the client; more are only counted.
+const DROPPED_NAMED_MAX: usize = 1000;
+/// About what an entry takes beside its text.
+const ENTRY_BYTES: usize = 64;
+/// Pushes that follow closely are handed out together.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// All tails.
+#[derive(Debug)]
+pub struct Tails {
+    per_tenant_max: usize,
+    tenants: RwLock<HashMap<String, Vec<Arc<Queue>>>>,
+    stop: watch::Sender<bool>,
+    dropped: Counter,
+}
+
+/// How many tails there are, and what they lost.
+pub struct TailCounts<'a> {
+    /// Tails that are open.
+    pub open: u64,
+    /// Entries that were dropped.
+    pub dropped: &'a Counter,
+}
+
+/// Entries of one stream out of one push, in order of time.
+pub type Run = (Labels, EntryBuffer);
+
+/// An entry that was dropped, as far as it is told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Nanoseconds since the epoch.
+    pub timestamp_ns: i64,
+    /// Labels of its stream.
+    pub labels: Labels,
+}
+
+/// What a tail takes out of its queue.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Entries in order of arrival.
+    pub runs: Vec<Run>,
+    /// Entries of matching streams there was no room for.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Why there is no tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    /// How many there would be.
+    pub count: usize,
+    /// How many there may be.
+    pub limit: usize,
+}
+
+#[derive(Debug)]
+struct Queue {
+    matchers: Vec<Matcher>,
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    runs: VecDeque<(Instant, Run)>,
+    bytes: usize,
+    dropped: Vec<Dropped>,
+    dropped_since: Option<Instant>,
+}
+
+/// One tail; dropping it ends it.
+pub struct Tail {
+    tails: Arc<Tails>,
+    tenant: String,
+    queue: Arc<Queue>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Tails {
+    /// None yet, and at most so many for a tenant.
+    #[must_use]
+    pub fn new(per_tenant_max: usize) -> Self {
+        let tenants = RwLock::default();
+        Self { per_tenant_max, tenants, stop: watch::channel(false).0, dropped: Counter::default() }
+    }
+
+    /// Opens a tail on the streams of `tenant` that satisfy all matchers: what is stored from now on
+    /// comes to it.
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub fn open(self: &Arc<Self>, tenant: &str, matchers: Vec<Matcher>) -> Result<Tail, TooMany> {
+        let queue = Queue { matchers, waiting: Mutex::default(), wake: Notify::new() };
+        let queue = Arc::new(queue);
+        let mut tenants = self.tenants.write();
+        let all: usize = tenants.values().map(Vec::len).sum();
+        let own = tenants.get(tenant).map_or(0, Vec::len);
+        for (count, limit) in [(own + 1, self.per_tenant_max), (all + 1, TAILS_MAX)] {
+            if count > limit {
+                return Err(TooMany { count, limit });
+            }
+        }
+        tenants.entry(tenant.to_owned()).or_default().push(Arc::clone(&queue));
+        drop(tenants);
+        let (tails, tenant) = (Arc::clone(self), tenant.to_owned());
+        Ok(Tail { tails, tenant, queue, stop: self.stop.subscribe() })
+    }
+
+    /// Hands out a batch that was stored.
+    pub fn publish(&self, tenant: &str, batch: &LogBatch<'_>, outcome: &LogOutcome) {
+        // Not only cheap: who opened a tail before has it here, who opens one later reads the batch.
+        let tenants = self.tenants.read();
+        for queue in tenants.get(tenant).into_iter().flatten() {
+            let dropped = queue.put(batch, outcome, Instant::now());
+            self.dropped.add(dropped);
+        }
+    }
+
+    /// Ends all tails; there will be no other.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// For the metrics.
+    #[must_use]
+    pub fn counts(&self) -> TailCounts<'_> {
+        let open = self.tenants.read().values().map(|queues| queues.len() as u64).sum();
+        TailCounts { open, dropped: &self.dropped }
+    }
+}
+
+impl Queue {
+    /// Takes what matches; answers how many entries found no room.
+    fn put(&self, batch: &LogBatch<'_>, outcome: &LogOutcome, now: Instant) -> u64 {
+        let mut dropped = 0;
+        for stream in &batch.streams {
+            let Some(labels) = self.labels_if_wanted(stream) else { continue };
+            let items = stream.entries.start as usize..stream.entries.end as usize;
+            let mut items: Vec<usize> = items.filter(|item| !outcome.is_refused(*item)).collect();
+            if items.is_empty() {
+                continue;
+            }
+            items.sort_by_key(|item| batch.entries[*item].timestamp_ns);
+            let size: usize = items.iter().map(|item| size_of_entry(batch, *item)).sum();
+            let mut waiting = self.waiting.lock();
+            if waiting.bytes + size > QUEUE_BYTES_MAX {
+                dropped += items.len() as u64;
+                waiting.dropped_since.get_or_insert(now);
+                for item in items {
+                    if waiting.dropped.len() < DROPPED_NAMED_MAX {
+                        let timestamp_ns = batch.entries[item].timestamp_ns;
+                        waiting.dropped.push(Dropped { timestamp_ns, labels: labels.clone() });
+                    }
+                }
+            } else {
+                waiting.bytes += size;
+                waiting.runs.push_back((now, (labels, copy(batch, &items))));
+            }
+            drop(waiting);
+            self.wake.notify_one();
+        }
+        dropped
+    }
+
+    fn labels_if_wanted(&self, stream: &BatchStream<'_>) -> Option<Labels> {
+        let pairs = stream.labels.as_ref().ok()?;
+        let value = |name: &str| {
+            pairs.iter().find(|(own, _)| own == name).map_or("", |(_, value)| &**value)
+        };
+        let wanted = self.matchers.iter().all(|matcher| matcher.matches(value(&matcher.name)));
+        wanted.then(|| Labels::from_sorted(pairs.iter().map(|(n, v)| (&**n, &**v))))
+    }
+}
+
+fn size_of_entry(batch: &LogBatch<'_>, item: usize) -> usize {
+    let entry = &batch.entries[item];
+    let pairs = &batch.metadata[entry.metadata.start as usize..entry.metadata.end as usize];
+    let metadata: usize = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    ENTRY_BYTES + entry.line.len() + metadata
+}
+
+fn size_of(run: &EntryBuffer) -> usize {
+    let metadata = |at: usize| run.metadata(at).map(|(n, v)| n.len() + v.len()).sum::<usize>();
+    (0..run.len()).map(|at| ENTRY_BYTES + run.line(at).len() + metadata(at)).sum()
+}
+
+fn copy(batch: &LogBatch<'_>, items: &[usize]) -> EntryBuffer {
+    let mut run = EntryBuffer::default();
+    for item in items {
+        let entry = &batch.entries[*item];
+        let pairs = &batch.metadata[entry.metadata.start as usize..entry.metadata.end as usize];
+        run.push(entry.timestamp_ns, entry.line, pairs.iter().map(|(n, v)| (&**n, &**v)));
+    }
+    run
+}
+
+impl Tail {
+    /// Waits until something has lain in the queue for `delay`.
+    pub async fn due(&self, delay: Duration) {
+        loop {
+            let first = {
+                let waiting = self.queue.waiting.lock();
+                let run = waiting.runs.front().map(|(at, _)| *at);
+                run.into_iter().chain(waiting.dropped_since).min()
+            };
+            match first {
+                Some(at) => return tokio::time::sleep_until((at + delay + GATHER).into()).await,
+                None => self.queue.wake.notified().await,
+            }
+        }
+    }
+
+    /// Takes what has lain in the queue for `delay`.
+    #[must_use]
+    pub fn take(&self, delay: Duration) -> Taken {
+        let now = Instant::now();
+        let mut waiting = self.queue.waiting.lock();
+        let mut taken = Taken { runs: Vec::new(), dropped: std::mem::take(&mut waiting.dropped) };
+        waiting.dropped_since = None;
+        while waiting.runs.front().is_some_and(|(at, _)| *at + delay <= now) {
+            if let Some((_, run)) = waiting.runs.pop_front() {
+                waiting.bytes = waiting.bytes.saturating_sub(size_of(&run.1));
+                taken.runs.push(run);
+            }
+        }
+        taken
+    }
+
+    /// Waits until the server stops.
+    pub async fn stopped(&self) {
+        // The sender lives as long as this tail.
+        let _ = self.stop.clone().wait_for(|stop| *stop).await;
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let mut tenants = self.tails.tenants.write();
+        if let Some(queues) = tenants.get_mut(&self.tenant) {
+            queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+            if queues.is_empty() {
+                tenants.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
