@@ -4,6 +4,7 @@
 
 mod agent;
 mod dashboards;
+mod differential;
 mod otel;
 mod programs;
 mod promtool;

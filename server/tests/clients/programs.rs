@@ -166,6 +166,16 @@ pub(crate) fn start_agent(dir: &Path, config: &str, address: SocketAddr) -> Prog
 
 /// Starts Prometheus with a store of its own and this configuration.
 pub(crate) fn start_prometheus(dir: &Path, config: &str, address: SocketAddr) -> Program {
+    start_prometheus_with(dir, config, address, &[])
+}
+
+/// The same, with more flags.
+pub(crate) fn start_prometheus_with(
+    dir: &Path,
+    config: &str,
+    address: SocketAddr,
+    flags: &[&str],
+) -> Program {
     let config_file = dir.join("prometheus.yml");
     std::fs::write(&config_file, config).expect("the directory is writable");
     let child = Command::new(client_program("prometheus"))
@@ -173,6 +183,7 @@ pub(crate) fn start_prometheus(dir: &Path, config: &str, address: SocketAddr) ->
         .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
         .arg(format!("--web.listen-address={address}"))
         .arg("--log.level=warn")
+        .args(flags)
         .stdin(Stdio::null())
         .spawn()
         .expect("prometheus can be started");
