@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use ephemeris_benches::workload::{Shape, Size};
-use ephemeris_benches::{BenchError, Result, celestrak, crash, decode, quick, report::Report};
+use ephemeris_benches::{
+    BenchError, Result, celestrak, crash, decode, protocols, quick, report::Report,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,6 +52,13 @@ enum Command {
     Decode {
         #[command(flatten)]
         workload: WorkloadArgs,
+    },
+    /// Send the same samples by every protocol and report the CPU they cost the server.
+    Protocols {
+        #[command(flatten)]
+        workload: WorkloadArgs,
+        #[command(flatten)]
+        server: ServerArgs,
     },
 }
 
@@ -129,6 +138,11 @@ fn run(command: Command) -> Result<Report> {
             server_flags: server.flags,
         }),
         Command::Decode { workload } => decode::run(&workload.shape()?),
+        Command::Protocols { workload, server } => protocols::run(&protocols::Options {
+            shape: workload.shape()?,
+            binary: server.binary,
+            server_flags: server.flags,
+        }),
     }
 }
 
