@@ -5,7 +5,8 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench bench-logs crash flips mutations model deny build-deps \
+.PHONY: help run build test explore check fmt clippy doc bench bench-logs bench-protocols crash flips \
+	mutations model deny build-deps \
 	test-clients
 
 help: ## This list
@@ -43,6 +44,9 @@ bench: build ## Ingest 100,000 series x 60 scrapes through HTTP and report
 bench-logs: build ## Push 1,000,000 log lines, ask about them, report (LINES=dir, COUNT=n)
 	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- logs $(if $(LINES),--lines $(LINES)) \
 		--lines-count $(or $(COUNT),1000000)
+
+bench-protocols: build ## The same samples by each protocol: CPU of the server for a sample
+	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- protocols --series 20000 --scrapes 100
 
 crash: build ## Kill the server 200 times under load and compare what is left (CYCLES=n)
 	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- crash --cycles $(or $(CYCLES),200)

@@ -13,6 +13,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// An answer larger than this is an error.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
 
+/// Header lines of a remote-write 1.0 body.
+pub const REMOTE_WRITE_1: &str = "Content-Type: application/x-protobuf\r\n\
+    Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\n";
+
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Client {
@@ -76,9 +80,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub fn push(&mut self, path: &str, body: &[u8]) -> Result<Answer> {
-        let headers = "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
-                       X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
-        self.post(path, headers, body)
+        self.post(path, REMOTE_WRITE_1, body)
     }
 
     /// `POST path` with form parameters.
@@ -92,7 +94,11 @@ impl Client {
         self.post(path, headers, body.as_bytes())
     }
 
-    fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> Result<Answer> {
+    /// `POST path` with these header lines beside host and length.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> Result<Answer> {
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\n{headers}Content-Length: {}\r\n\r\n",
             self.host,

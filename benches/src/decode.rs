@@ -4,15 +4,13 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use ephemeris_ingest::proto::{write_v1, write_v2};
 use ephemeris_ingest::remote_write::{v1, v2};
 use ephemeris_ingest::{Limits, body};
 use ephemeris_model::BodyKind;
-use prost::Message as _;
 
 use crate::report::Report;
 use crate::workload::{Shape, Workload};
-use crate::{BenchError, Result};
+use crate::{Result, translate};
 
 /// Rounds over all bodies; the fastest counts.
 const ROUNDS: usize = 5;
@@ -27,7 +25,8 @@ type Decode<'a> = dyn FnMut(&[u8], &[u8]) -> Result<usize> + 'a;
 pub fn run(shape: &Shape) -> Result<Report> {
     let workload = Workload::generate(shape)?;
     let bodies: Vec<&[u8]> = workload.lanes.iter().flatten().map(|b| &b.bytes[..]).collect();
-    let translated: Vec<Vec<u8>> = bodies.iter().map(|b| translate(b)).collect::<Result<_>>()?;
+    let translated: Vec<Vec<u8>> =
+        bodies.iter().map(|b| translate::remote_write_2(b)).collect::<Result<_>>()?;
     let translated: Vec<&[u8]> = translated.iter().map(Vec::as_slice).collect();
     let limits = Limits::default();
 
@@ -70,31 +69,4 @@ fn fastest(bodies: &[&[u8]], decode: &mut Decode<'_>) -> Result<(f64, f64)> {
         decode_best = decode_best.min(decode_s);
     }
     Ok((snappy_best, decode_best))
-}
-
-/// The samples of a 1.0 body as a 2.0 body.
-fn translate(body: &[u8]) -> Result<Vec<u8>> {
-    let mut buffer = Vec::new();
-    let message = body::decompress_snappy(body, &Limits::default(), &mut buffer)?;
-    let request = write_v1::WriteRequest::decode(message).map_err(|e| BenchError(e.to_string()))?;
-    let mut symbols = write_v2::SymbolTable::default();
-    let timeseries = request
-        .timeseries
-        .iter()
-        .map(|series| write_v2::TimeSeries {
-            labels_refs: symbols.labels_refs(series.labels.iter().map(|l| (&l.name, &l.value))),
-            samples: series
-                .samples
-                .iter()
-                .map(|s| write_v2::Sample {
-                    value: s.value,
-                    timestamp: s.timestamp,
-                    start_timestamp: 0,
-                })
-                .collect(),
-            ..write_v2::TimeSeries::default()
-        })
-        .collect();
-    let request = write_v2::Request { symbols: symbols.into_symbols(), timeseries };
-    Ok(body::compress_snappy(&request.encode_to_vec())?)
 }

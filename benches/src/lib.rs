@@ -9,6 +9,8 @@
 //! | [`crash`] | kills the server under load and compares what is left |
 //! | [`logs`] | pushes log entries, asks questions about them, reports |
 //! | [`decode`] | decoding alone, in this process |
+//! | [`protocols`] | what a sample costs the server by each protocol |
+//! | [`translate`] | a workload's samples in the messages of other protocols |
 //! | [`server`] | a server process: start, readiness, CPU and memory, end |
 //! | [`client`] | HTTP over one connection |
 //! | [`query`] | instant queries over HTTP, answers as samples |
@@ -19,7 +21,9 @@ pub mod celestrak;
 pub mod crash;
 pub mod decode;
 pub mod logs;
+pub mod protocols;
 pub mod quick;
+pub mod translate;
 pub mod workload;
 
 pub mod client;

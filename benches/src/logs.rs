@@ -16,13 +16,11 @@ mod workload;
 use std::path::PathBuf;
 
 use crate::report::{Report, grouped, megabytes, quantile};
-use crate::send::send_to;
+use crate::send::{Way, send_by};
 use crate::server::{Server, directory_bytes};
 use crate::{Result, fail};
 pub use workload::{Shape, Workload};
 
-/// Where entries are pushed.
-const PUSH_PATH: &str = "/loki/api/v1/push";
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -52,7 +50,8 @@ pub fn run(options: &Options) -> Result<Report> {
     let data_dir = dir.path().join("data");
     let server = Server::start(&binary, &data_dir, &options.server_flags)?;
     let cpu_start = server.cpu_seconds()?;
-    let sent = send_to(server.address(), PUSH_PATH, &workload.lanes)?;
+    let lanes: Vec<_> = workload.lanes.iter().map(Vec::as_slice).collect();
+    let sent = send_by(Way::LOKI_PUSH, server.address(), &lanes)?;
     let cpu_s = server.cpu_seconds()? - cpu_start;
     let memory = server.memory()?;
     // A stop seals; questions are asked of what lies on disk.

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand};
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
-    BenchError, Result, celestrak, crash, decode, logs, quick, report::Report,
+    BenchError, Result, celestrak, crash, decode, logs, protocols, quick, report::Report,
 };
 
 #[global_allocator]
@@ -59,6 +59,13 @@ enum Command {
     Decode {
         #[command(flatten)]
         workload: WorkloadArgs,
+    },
+    /// Send the same samples by every protocol and report the CPU they cost the server.
+    Protocols {
+        #[command(flatten)]
+        workload: WorkloadArgs,
+        #[command(flatten)]
+        server: ServerArgs,
     },
 }
 
@@ -183,6 +190,11 @@ fn run(command: Command) -> Result<Report> {
             server_flags: server.flags,
         }),
         Command::Decode { workload } => decode::run(&workload.shape()?),
+        Command::Protocols { workload, server } => protocols::run(&protocols::Options {
+            shape: workload.shape()?,
+            binary: server.binary,
+            server_flags: server.flags,
+        }),
     }
 }
 

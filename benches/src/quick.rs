@@ -69,7 +69,8 @@ pub fn verify(address: SocketAddr, workload: &Workload, shape: &Shape) -> Result
     let end_ms = workload.last_ms;
     // Left-open, and all scrapes of the last satellite lie inside.
     let range_ms = end_ms - shape.start_ms + 1;
-    let series = query::single(&mut client, &format!("count({{job=\"{JOB}\"}})"), end_ms)?;
+    let all = format!("count({{job=\"{JOB}\",__name__!=\"target_info\"}})");
+    let series = query::single(&mut client, &all, end_ms)?;
     let mut samples = 0.0;
     for metric in workload::metric_names() {
         // One by one, since without their names series of two metrics may be the same.

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use crate::client::{Client, REMOTE_WRITE_1};
 use crate::workload::Body;
 use crate::{BenchError, Result, fail};
 
 /// Where remote write is sent.
-const WRITE_PATH: &str = "/api/v1/write";
+pub const WRITE_PATH: &str = "/api/v1/write";
 /// How often one body is sent again while the server asks for it.
 const RETRIES_MAX: u32 = 100;
 
@@ -26,23 +26,47 @@ pub struct Sent {
     pub retry_count: u64,
 }
 
-/// Sends all lanes at the same time, the bodies of each one after the other.
+/// How the bodies of a workload go to a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// Where they are sent.
+    pub path: &'static str,
+    /// Header lines.
+    pub headers: &'static str,
+    /// Makes of a body what is sent in its place; time of the sender, not of the server.
+    pub translate: Option<fn(&[u8]) -> Result<Vec<u8>>>,
+}
+
+impl Way {
+    /// Remote write 1.0, as the bodies are.
+    pub const REMOTE_WRITE_1: Self =
+        Self { path: WRITE_PATH, headers: REMOTE_WRITE_1, translate: None };
+    /// Loki push in protobuf, as the bodies are.
+    pub const LOKI_PUSH: Self = Self {
+        path: "/loki/api/v1/push",
+        headers: "Content-Type: application/x-protobuf\r\n",
+        translate: None,
+    };
+}
+
+/// Sends all lanes by remote write 1.0 at the same time, the bodies of each one after the other.
 ///
 /// # Errors
 /// If a connection fails, or a body is refused.
 pub fn send(address: SocketAddr, lanes: &[Vec<Body>]) -> Result<Sent> {
-    send_to(address, WRITE_PATH, lanes)
+    let lanes: Vec<&[Body]> = lanes.iter().map(Vec::as_slice).collect();
+    send_by(Way::REMOTE_WRITE_1, address, &lanes)
 }
 
-/// The same to another path.
+/// Sends all lanes at the same time, the bodies of each one after the other.
 ///
 /// # Errors
-/// As [`send`].
-pub fn send_to(address: SocketAddr, path: &str, lanes: &[Vec<Body>]) -> Result<Sent> {
+/// If a connection fails, or a body is refused.
+pub fn send_by(way: Way, address: SocketAddr, lanes: &[&[Body]]) -> Result<Sent> {
     let start = Instant::now();
     let results: Vec<Result<Sent>> = thread::scope(|scope| {
         let handles: Vec<_> =
-            lanes.iter().map(|lane| scope.spawn(move || send_lane(address, path, lane))).collect();
+            lanes.iter().map(|lane| scope.spawn(move || send_lane(way, address, lane))).collect();
         let joined = handles.into_iter().map(|handle| {
             handle.join().map_err(|_| BenchError("a sender thread failed".to_owned()))?
         });
@@ -60,12 +84,14 @@ pub fn send_to(address: SocketAddr, path: &str, lanes: &[Vec<Body>]) -> Result<S
     Ok(all)
 }
 
-fn send_lane(address: SocketAddr, path: &str, lane: &[Body]) -> Result<Sent> {
+fn send_lane(way: Way, address: SocketAddr, lane: &[Body]) -> Result<Sent> {
     let mut client = Client::connect(address)?;
     let mut sent = Sent::default();
     for body in lane {
+        let translated = way.translate.map(|translate| translate(&body.bytes)).transpose()?;
+        let bytes = translated.as_deref().unwrap_or(&body.bytes);
         let start = Instant::now();
-        sent.retry_count += send_body(&mut client, path, &body.bytes)?;
+        sent.retry_count += send_body(&mut client, way, bytes)?;
         sent.latencies_ms.push(start.elapsed().as_secs_f64() * 1e3);
         sent.sample_count += body.sample_count;
     }
@@ -73,9 +99,9 @@ fn send_lane(address: SocketAddr, path: &str, lane: &[Body]) -> Result<Sent> {
 }
 
 /// Sends one body, again if the server asks for it; gives the number of times it did.
-fn send_body(client: &mut Client, path: &str, body: &[u8]) -> Result<u64> {
+fn send_body(client: &mut Client, way: Way, body: &[u8]) -> Result<u64> {
     for retry in 0..RETRIES_MAX {
-        let answer = client.push(path, body)?;
+        let answer = client.post(way.path, way.headers, body)?;
         match (answer.status, answer.retry_after_s) {
             (200..=299, _) => return Ok(retry.into()),
             (429 | 503, Some(after_s)) => thread::sleep(Duration::from_secs(after_s.min(10))),

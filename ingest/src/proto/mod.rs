@@ -1,9 +1,11 @@
 //! Messages as `prost` structs: for encoding (the server's own metrics, benches, tests), and as
-//! the reference for the decoders in [`crate::remote_write`]. Requests are never decoded with it.
+//! the reference for the decoders in [`crate::remote_write`] and [`crate::otlp`]. Requests are never
+//! decoded with it.
 //!
-//! Strings are bytes here: whether they are UTF-8 is a question for one label of one series, not
-//! for the request as a whole.
+//! Strings of remote write are bytes here: whether they are UTF-8 is a question for one label of one
+//! series, not for the request as a whole.
 
+pub mod otlp;
 pub mod push;
 pub mod write_v1;
 pub mod write_v2;
