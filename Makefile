@@ -5,8 +5,8 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench bench-logs bench-protocols crash flips \
-	mutations model deny build-deps \
+.PHONY: help run build test explore check fmt clippy doc bench quick bench-logs bench-protocols crash \
+	flips mutations model deny build-deps \
 	test-clients
 
 help: ## This list
@@ -38,8 +38,13 @@ clippy: build-deps ## Lints, warnings denied
 doc: build-deps ## Documentation builds without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PROFILE) --locked --workspace --no-deps --document-private-items
 
-bench: build ## Ingest 100,000 series x 60 scrapes through HTTP and report
-	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- quick
+bench: build ## Ephemeris beside its peers (SCENARIO=steady SCALE=1 RUNS=3 ARGS="--markdown FILE …")
+	@benches/install-peers
+	$(TARGET_DIR)/release/ephemeris-benches side-by-side --scenario $(or $(SCENARIO),steady) \
+		--scale $(or $(SCALE),1) --runs $(or $(RUNS),3) $(ARGS)
+
+quick: build ## Ingest 100,000 series x 60 scrapes through HTTP and report
+	$(TARGET_DIR)/release/ephemeris-benches quick
 
 bench-logs: build ## Push 1,000,000 log lines, ask about them, report (LINES=dir, COUNT=n)
 	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- logs $(if $(LINES),--lines $(LINES)) \

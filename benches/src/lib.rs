@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`workload`] | seeded series and their samples, as bodies ready to send |
 //! | [`quick`] | sends a workload, asks for it back, reports |
+//! | [`side_by_side`] | sends a workload to Ephemeris and to its peers, reports ratios |
 //! | [`celestrak`] | real orbital elements in order of arrival, compared bit for bit |
 //! | [`crash`] | kills the server under load and compares what is left |
 //! | [`logs`] | pushes log entries, asks questions about them, reports |
@@ -14,6 +15,7 @@
 //! | [`server`] | a server process: start, readiness, CPU and memory, end |
 //! | [`client`] | HTTP over one connection |
 //! | [`query`] | instant queries over HTTP, answers as samples |
+//! | [`recorded`] | bodies in files, one for each connection |
 //! | [`send`] | sends lanes of bodies, one connection each |
 //! | [`report`] | plain tables |
 
@@ -23,11 +25,13 @@ pub mod decode;
 pub mod logs;
 pub mod protocols;
 pub mod quick;
+pub mod side_by_side;
 pub mod translate;
 pub mod workload;
 
 pub mod client;
 pub mod query;
+pub mod recorded;
 pub mod report;
 pub mod send;
 pub mod server;

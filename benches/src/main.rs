@@ -1,10 +1,12 @@
 //! `ephemeris-benches`: measures the server that was built with it.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
+use ephemeris_benches::side_by_side::{self, WithInstalled, load::Scenario, output::Comparison};
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
     BenchError, Result, celestrak, crash, decode, logs, protocols, quick, report::Report,
@@ -30,6 +32,8 @@ enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Send a workload to Ephemeris and to its peers, one after the other, and report ratios.
+    SideBySide(SideBySideArgs),
     /// Send orbital elements in order of arrival and compare what comes back bit for bit.
     Celestrak {
         /// The elements: CSV, or CSV in a zstd frame (`.zst`).
@@ -111,6 +115,43 @@ struct EntryArgs {
 }
 
 #[derive(Args)]
+struct SideBySideArgs {
+    /// What is sent: steady, wide, query-storm or restart.
+    #[arg(long, default_value = "steady")]
+    scenario: String,
+    /// Share of the scenario's series.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Runs of each server; medians are reported.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Connections.
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+    /// Decides all values.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// A peer as NAME=PATH, NAME beginning with prometheus or victoria-metrics; may come several
+    /// times.
+    #[arg(long = "peer", value_name = "NAME=PATH")]
+    peers: Vec<String>,
+    /// Leave out peers that are installed but not named.
+    #[arg(long)]
+    named_only: bool,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report as markdown.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write a plot of the ratios, named after the scenario, into this directory.
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args)]
 struct ServerArgs {
     /// The server; default is the `ephemeris` beside this program.
     #[arg(long = "server", value_name = "PATH")]
@@ -169,8 +210,38 @@ impl EntryArgs {
     }
 }
 
-fn run(command: Command) -> Result<Report> {
-    match command {
+impl SideBySideArgs {
+    #[expect(clippy::print_stderr, reason = "progress, beside the report")]
+    fn run(self) -> Result<Comparison> {
+        let options = side_by_side::Options {
+            scenario: Scenario::named(&self.scenario)?,
+            scale: self.scale,
+            runs: self.runs,
+            connections: self.connections,
+            seed: self.seed,
+            binary: self.server.binary,
+            server_flags: self.server.flags,
+            peers: self.peers,
+            with_installed: if self.named_only { WithInstalled::No } else { WithInstalled::Yes },
+        };
+        let comparison = side_by_side::run(&options, &|doing| eprintln!("{doing}"))?;
+        if let Some(path) = &self.json {
+            fs::write(path, format!("{:#}\n", comparison.json()))?;
+        }
+        if let Some(path) = &self.markdown {
+            fs::write(path, comparison.markdown())?;
+        }
+        if let Some(dir) = &self.svg {
+            fs::create_dir_all(dir)?;
+            fs::write(dir.join(format!("{}.svg", self.scenario)), comparison.svg())?;
+        }
+        Ok(comparison)
+    }
+}
+
+fn run(command: Command) -> Result<String> {
+    let report: Result<Report> = match command {
+        Command::SideBySide(arguments) => return Ok(arguments.run()?.to_string()),
         Command::Quick { workload, server } => quick::run(&quick::Options {
             shape: workload.shape()?,
             binary: server.binary,
@@ -195,7 +266,8 @@ fn run(command: Command) -> Result<Report> {
             binary: server.binary,
             server_flags: server.flags,
         }),
-    }
+    };
+    Ok(report?.to_string())
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what the program is for")]

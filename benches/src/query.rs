@@ -3,7 +3,7 @@
 use ephemeris_model::Labels;
 use serde_json::Value;
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::{BenchError, Result, fail};
 
 /// A series of an answer.
@@ -20,8 +20,22 @@ pub struct Answered {
 /// # Errors
 /// If the server does not answer with success, or with a warning: then something may be missing.
 pub fn instant(client: &mut Client, expression: &str, time_ms: i64) -> Result<Vec<Answered>> {
-    let time = format!("{}.{:03}", time_ms.div_euclid(1000), time_ms.rem_euclid(1000));
+    let time = seconds(time_ms);
     let answer = client.form("/api/v1/query", &[("query", expression), ("time", &time)])?;
+    read(expression, &answer)
+}
+
+/// Milliseconds as the seconds that queries take.
+#[must_use]
+pub fn seconds(time_ms: i64) -> String {
+    format!("{}.{:03}", time_ms.div_euclid(1000), time_ms.rem_euclid(1000))
+}
+
+/// Reads the answer to an instant or range query.
+///
+/// # Errors
+/// As [`instant`].
+pub fn read(expression: &str, answer: &Answer) -> Result<Vec<Answered>> {
     let context = |what: &str| {
         BenchError(format!("query {expression}: {what}: {} {}", answer.status, answer.excerpt()))
     };

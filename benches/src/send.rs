@@ -1,10 +1,12 @@
 //! Sends lanes of bodies, each over a connection of its own, and takes the time of each.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, REMOTE_WRITE_1};
+use crate::client::{Answer, Client, REMOTE_WRITE_1};
+use crate::recorded::LaneReader;
 use crate::workload::Body;
 use crate::{BenchError, Result, fail};
 
@@ -24,6 +26,10 @@ pub struct Sent {
     pub latencies_ms: Vec<f64>,
     /// How often a body had to be sent again.
     pub retry_count: u64,
+    /// Bodies that were refused for good; only [`replay`] goes on after one.
+    pub refused_count: u64,
+    /// What the server said to one of them.
+    pub refusal: Option<String>,
 }
 
 /// How the bodies of a workload go to a server.
@@ -54,19 +60,66 @@ impl Way {
 /// # Errors
 /// If a connection fails, or a body is refused.
 pub fn send(address: SocketAddr, lanes: &[Vec<Body>]) -> Result<Sent> {
-    let lanes: Vec<&[Body]> = lanes.iter().map(Vec::as_slice).collect();
-    send_by(Way::REMOTE_WRITE_1, address, &lanes)
+    send_all(lanes, |lane| send_lane(Way::REMOTE_WRITE_1, address, lane))
 }
 
-/// Sends all lanes at the same time, the bodies of each one after the other.
+/// The same by another way.
 ///
 /// # Errors
-/// If a connection fails, or a body is refused.
+/// As [`send`].
 pub fn send_by(way: Way, address: SocketAddr, lanes: &[&[Body]]) -> Result<Sent> {
+    send_all(lanes, |lane| send_lane(way, address, lane))
+}
+
+/// The same with bodies recorded in files. A body that is refused for good is counted, not an
+/// error: a peer may not take what Ephemeris takes.
+///
+/// # Errors
+/// If a connection fails or a file cannot be read.
+pub fn replay(address: SocketAddr, lanes: &[PathBuf]) -> Result<Sent> {
+    send_all(lanes, |path| {
+        let mut reader = LaneReader::open(path)?;
+        let mut client = Client::connect(address)?;
+        let (mut sent, mut bytes) = (Sent::default(), Vec::new());
+        while let Some(samples) = reader.next(&mut bytes)? {
+            replay_one(&mut client, &bytes, samples, &mut sent)?;
+        }
+        Ok(sent)
+    })
+}
+
+/// Sends one body and books it.
+///
+/// # Errors
+/// If the connection fails, or the server asks for it again too often.
+pub fn replay_one(
+    client: &mut Client,
+    body: &[u8],
+    sample_count: usize,
+    sent: &mut Sent,
+) -> Result<()> {
     let start = Instant::now();
+    let (retries, answer) = push(client, Way::REMOTE_WRITE_1, body)?;
+    sent.latencies_ms.push(start.elapsed().as_secs_f64() * 1e3);
+    sent.retry_count += retries;
+    if answer.status < 300 {
+        sent.sample_count += sample_count;
+    } else {
+        sent.refused_count += 1;
+        sent.refusal.get_or_insert_with(|| format!("{} {}", answer.status, answer.excerpt()));
+    }
+    Ok(())
+}
+
+/// Runs `send` for all lanes at the same time and adds up.
+///
+/// # Errors
+/// The first of `send`.
+pub fn send_all<L: Sync>(lanes: &[L], send: impl Fn(&L) -> Result<Sent> + Sync) -> Result<Sent> {
+    let start = Instant::now();
+    let send = &send;
     let results: Vec<Result<Sent>> = thread::scope(|scope| {
-        let handles: Vec<_> =
-            lanes.iter().map(|lane| scope.spawn(move || send_lane(way, address, lane))).collect();
+        let handles: Vec<_> = lanes.iter().map(|lane| scope.spawn(move || send(lane))).collect();
         let joined = handles.into_iter().map(|handle| {
             handle.join().map_err(|_| BenchError("a sender thread failed".to_owned()))?
         });
@@ -79,6 +132,8 @@ pub fn send_by(way: Way, address: SocketAddr, lanes: &[&[Body]]) -> Result<Sent>
         all.sample_count += lane.sample_count;
         all.latencies_ms.extend(lane.latencies_ms);
         all.retry_count += lane.retry_count;
+        all.refused_count += lane.refused_count;
+        all.refusal = all.refusal.or(lane.refusal);
     }
     all.latencies_ms.sort_by(f64::total_cmp);
     Ok(all)
@@ -100,14 +155,19 @@ fn send_lane(way: Way, address: SocketAddr, lane: &[Body]) -> Result<Sent> {
 
 /// Sends one body, again if the server asks for it; gives the number of times it did.
 fn send_body(client: &mut Client, way: Way, body: &[u8]) -> Result<u64> {
+    match push(client, way, body)? {
+        (retries, answer) if answer.status < 300 => Ok(retries),
+        (_, answer) => fail(format!("write was refused: {} {}", answer.status, answer.excerpt())),
+    }
+}
+
+/// Sends one body, again if the server asks for it: how often, and the last answer.
+fn push(client: &mut Client, way: Way, body: &[u8]) -> Result<(u64, Answer)> {
     for retry in 0..RETRIES_MAX {
         let answer = client.post(way.path, way.headers, body)?;
         match (answer.status, answer.retry_after_s) {
-            (200..=299, _) => return Ok(retry.into()),
             (429 | 503, Some(after_s)) => thread::sleep(Duration::from_secs(after_s.min(10))),
-            (status, _) => {
-                return fail(format!("write was refused: {status} {}", answer.excerpt()));
-            }
+            _ => return Ok((retry.into(), answer)),
         }
     }
     fail(format!("write was not taken after {RETRIES_MAX} times"))

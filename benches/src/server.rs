@@ -64,28 +64,43 @@ impl Server {
     /// # Errors
     /// If it does not start, or not in time.
     pub fn start(binary: &Path, data_dir: &Path, extra_flags: &[String]) -> Result<Self> {
-        let mut child = Command::new(binary)
+        let mut command = Command::new(binary);
+        command
             .arg("serve")
             .arg("--data-dir")
             .arg(data_dir)
             .args(["--listen", "127.0.0.1:0"])
             .args(["--otlp-http-listen", "127.0.0.1:0", "--otlp-grpc-listen", "127.0.0.1:0"])
-            .args(extra_flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| BenchError(format!("{}: {e}", binary.display())))?;
-        let lines = child.stderr.take().map(read_lines);
-        let unset = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, address: unset };
+            .args(extra_flags);
+        let (mut server, lines) = Self::spawn(command, SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let deadline = Instant::now() + START_TIMEOUT;
-        match lines {
-            Some(lines) => server.address = wait_for_address(&lines, deadline)?,
-            None => return fail("the server has no standard error"),
-        }
-        server.wait_until_ready(deadline)?;
+        server.address = wait_for_address(&lines, deadline)?;
+        server.wait_until_ready(deadline, "/-/ready")?;
         Ok(server)
+    }
+
+    /// Starts another server that was told to listen at `address`, and waits until `ready_path`
+    /// answers 200.
+    ///
+    /// # Errors
+    /// If it does not start, or not in time.
+    pub fn start_other(command: Command, address: SocketAddr, ready_path: &str) -> Result<Self> {
+        let (mut server, _) = Self::spawn(command, address)?;
+        server.wait_until_ready(Instant::now() + START_TIMEOUT, ready_path)?;
+        Ok(server)
+    }
+
+    fn spawn(mut command: Command, address: SocketAddr) -> Result<(Self, Receiver<String>)> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|e| BenchError(format!("{}: {e}", command.get_program().display())))?;
+        let stderr = child.stderr.take();
+        let server = Self { child, address };
+        match stderr.map(read_lines) {
+            Some(lines) => Ok((server, lines)),
+            None => fail("the server has no standard error"),
+        }
     }
 
     /// Where it listens.
@@ -94,12 +109,12 @@ impl Server {
         self.address
     }
 
-    fn wait_until_ready(&mut self, deadline: Instant) -> Result<()> {
+    fn wait_until_ready(&mut self, deadline: Instant, path: &str) -> Result<()> {
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 return fail(format!("the server ended before it was ready ({status})"));
             }
-            let answer = Client::connect(self.address).and_then(|mut c| c.get("/-/ready"));
+            let answer = Client::connect(self.address).and_then(|mut c| c.get(path));
             if answer.is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
             }

@@ -4,6 +4,7 @@
 //!
 //! The same shape and seed give the same values; only times move with the start.
 
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use ephemeris_ingest::body::compress_snappy;
@@ -11,6 +12,7 @@ use ephemeris_ingest::proto::write_v1::{Label, TimeSeries};
 use ephemeris_model::Labels;
 use prost::Message as _;
 
+use crate::recorded::LaneWriter;
 use crate::{BenchError, Result};
 use metrics::{METRICS, Metric, ValueState};
 
@@ -126,6 +128,19 @@ impl Workload {
     /// # Errors
     /// If a body cannot be compressed.
     pub fn generate(shape: &Shape) -> Result<Self> {
+        Self::generate_to(shape, None).map(|(workload, _)| workload)
+    }
+
+    /// The same, with the bodies written to files in `dir`, one for each connection, instead of
+    /// kept in memory.
+    ///
+    /// # Errors
+    /// If a body cannot be compressed or a file not be written.
+    pub fn record(shape: &Shape, dir: &Path) -> Result<(Self, Vec<PathBuf>)> {
+        Self::generate_to(shape, Some(dir))
+    }
+
+    fn generate_to(shape: &Shape, dir: Option<&Path>) -> Result<(Self, Vec<PathBuf>)> {
         let satellite_count = shape.series_count.div_ceil(METRICS.len()).max(1);
         let lane_count = shape.connection_count.clamp(1, satellite_count);
         let per_lane = satellite_count.div_ceil(lane_count);
@@ -134,7 +149,14 @@ impl Workload {
                 .step_by(per_lane)
                 .map(|first| {
                     let last = (first + per_lane).min(satellite_count);
-                    scope.spawn(move || Lane::new(shape, first..last).encode(shape))
+                    scope.spawn(move || {
+                        let mut lane = Lane::new(shape, first..last);
+                        if let Some(dir) = dir {
+                            let path = dir.join(format!("lane-{first}"));
+                            lane.bodies = Bodies::Written(LaneWriter::create(&path)?);
+                        }
+                        lane.encode(shape)
+                    })
                 })
                 .collect();
             let joined = handles.into_iter().map(|handle| {
@@ -150,14 +172,18 @@ impl Workload {
             label_bytes: 0,
             last_ms: i64::MIN,
         };
+        let mut paths = Vec::new();
         for lane in lanes {
             let lane = lane?;
-            workload.lanes.push(lane.bodies);
+            match lane.bodies {
+                Bodies::Kept(bodies) => workload.lanes.push(bodies),
+                Bodies::Written(writer) => paths.push(writer.finish()?),
+            }
             workload.probes.extend(lane.probes.into_iter().map(|(_, probe)| probe));
             workload.label_bytes += lane.label_bytes;
             workload.last_ms = workload.last_ms.max(lane.last_ms);
         }
-        Ok(workload)
+        Ok((workload, paths))
     }
 
     /// Bytes of all bodies.
@@ -180,11 +206,17 @@ struct Series {
     state: ValueState,
 }
 
+/// Where the bodies of a connection go.
+enum Bodies {
+    Kept(Vec<Body>),
+    Written(LaneWriter),
+}
+
 /// What one connection sends.
 struct Lane {
     satellites: std::ops::Range<usize>,
     series: Vec<Series>,
-    bodies: Vec<Body>,
+    bodies: Bodies,
     /// With the number of its series in the lane, ascending.
     probes: Vec<(usize, Probe)>,
     label_bytes: usize,
@@ -196,7 +228,7 @@ impl Lane {
         let mut lane = Self {
             satellites: satellites.clone(),
             series: Vec::with_capacity(satellites.len() * METRICS.len()),
-            bodies: Vec::new(),
+            bodies: Bodies::Kept(Vec::new()),
             probes: Vec::new(),
             label_bytes: 0,
             last_ms: i64::MIN,
@@ -234,7 +266,11 @@ impl Lane {
                 }
                 let bytes = compress_snappy(&message)?;
                 let sample_count = (last - first) * METRICS.len();
-                self.bodies.push(Body { bytes, sample_count });
+                let body = Body { bytes, sample_count };
+                match &mut self.bodies {
+                    Bodies::Kept(bodies) => bodies.push(body),
+                    Bodies::Written(writer) => writer.push(&body)?,
+                }
             }
         }
         Ok(self)
