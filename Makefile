@@ -5,7 +5,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench crash flips mutations model deny build-deps \
+.PHONY: help run build test explore check fmt clippy doc bench crash power-cut flips mutations model deny build-deps \
 	test-clients
 
 help: ## This list
@@ -42,6 +42,9 @@ bench: build ## Ingest 100,000 series x 60 scrapes through HTTP and report
 
 crash: build ## Kill the server 200 times under load and compare what is left (CYCLES=n)
 	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- crash --cycles $(or $(CYCLES),200)
+
+power-cut: build ## The same 20 times, dropping what was not synced (CYCLES=n)
+	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- crash --power-cut --cycles $(or $(CYCLES),20)
 
 flips: build-deps ## Damage data directories at random and ask what is left (COUNT=n)
 	EPHEMERIS_FLIPS=$(or $(COUNT),2000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- --nocapture tests::flips

@@ -7,6 +7,7 @@
 //! | [`quick`] | sends a workload, asks for it back, reports |
 //! | [`celestrak`] | real orbital elements in order of arrival, compared bit for bit |
 //! | [`crash`] | kills the server under load and compares what is left |
+//! | [`power_cut`] | a data directory as a power cut leaves it |
 //! | [`decode`] | decoding alone, in this process |
 //! | [`server`] | a server process: start, readiness, CPU and memory, end |
 //! | [`client`] | HTTP over one connection |
@@ -17,6 +18,7 @@
 pub mod celestrak;
 pub mod crash;
 pub mod decode;
+pub mod power_cut;
 pub mod quick;
 pub mod workload;
 
