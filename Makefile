@@ -6,7 +6,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 PROFILE = --release
 
 .PHONY: help run build test explore check fmt clippy doc bench quick bench-logs bench-protocols crash \
-	flips mutations model deny build-deps \
+	power-cut flips mutations model deny build-deps \
 	test-clients
 
 help: ## This list
@@ -55,6 +55,9 @@ bench-protocols: build ## The same samples by each protocol: CPU of the server f
 
 crash: build ## Kill the server 200 times under load and compare what is left (CYCLES=n)
 	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- crash --cycles $(or $(CYCLES),200)
+
+power-cut: build ## The same 20 times, dropping what was not synced (CYCLES=n)
+	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- crash --power-cut --cycles $(or $(CYCLES),20)
 
 flips: build-deps ## Damage data directories at random and ask what is left (COUNT=n)
 	EPHEMERIS_FLIPS=$(or $(COUNT),2000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- --nocapture tests::flips

@@ -6,6 +6,7 @@
 //! there or not.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,6 +17,7 @@ use ephemeris_ingest::proto::write_v1::{Label, Sample, TimeSeries, WriteRequest}
 use prost::Message as _;
 
 use crate::client::Client;
+use crate::power_cut::PowerCut;
 use crate::query;
 use crate::report::{Report, grouped};
 use crate::server::Server;
@@ -43,6 +45,8 @@ pub struct Options {
     pub cycles: usize,
     /// Decides the load and the moments of death.
     pub seed: u64,
+    /// Whether what was not synced is lost each time, as in a power cut.
+    pub power_cut: bool,
     /// The server; default is the one beside this program.
     pub binary: Option<PathBuf>,
     /// Flags handed on to `ephemeris serve`.
@@ -83,7 +87,12 @@ pub fn run(options: &Options) -> Result<Report> {
         None => Server::default_binary()?,
     };
     let flags = [&SMALL_HEAD.map(str::to_owned)[..], &options.server_flags].concat();
-    let dir = tempfile::tempdir()?;
+    let parent = tempfile::tempdir()?;
+    let dir = parent.path().join("data");
+    fs::create_dir(&dir)?;
+    let power = if options.power_cut { Some(PowerCut::new(&binary, &dir)?) } else { None };
+    let binary = power.as_ref().map_or(binary, PowerCut::server);
+    let mut dropped = 0;
     let now = seconds_now()?;
     let mut random = Random(options.seed);
     let mut lanes: Vec<Lane> = (0..LANES)
@@ -99,13 +108,16 @@ pub fn run(options: &Options) -> Result<Report> {
     let mut found = Found::default();
     for cycle in 1..=options.cycles {
         let started = Instant::now();
-        let server = Server::start(&binary, dir.path(), &flags)?;
+        let server = Server::start(&binary, &dir, &flags)?;
         slowest_start = slowest_start.max(started.elapsed());
         let life = Duration::from_millis(200 + random.below(1_300));
         let is_settled = random.below(6) == 0;
         lanes = live(server, lanes, life, is_settled)?;
+        if let Some(power) = &power {
+            dropped += power.cut(random.next())?;
+        }
         if cycle % COMPARE_EVERY == 0 || cycle == options.cycles {
-            let server = Server::start(&binary, dir.path(), &flags)?;
+            let server = Server::start(&binary, &dir, &flags)?;
             found = compare(&server, &lanes)?;
             server.kill()?;
             if found.lost + found.altered + found.unknown > 0 {
@@ -124,6 +136,9 @@ pub fn run(options: &Options) -> Result<Report> {
         .add("altered or doubled", found.altered.to_string())
         .add("never sent", found.unknown.to_string())
         .add("slowest start", format!("{:.2} s", slowest_start.as_secs_f64()));
+    if power.is_some() {
+        report.add("bytes not synced, dropped", grouped(dropped));
+    }
     Ok(report)
 }
 

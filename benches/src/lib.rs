@@ -9,6 +9,7 @@
 //! | [`celestrak`] | real orbital elements in order of arrival, compared bit for bit |
 //! | [`crash`] | kills the server under load and compares what is left |
 //! | [`logs`] | pushes log entries, asks questions about them, reports |
+//! | [`power_cut`] | a data directory as a power cut leaves it |
 //! | [`decode`] | decoding alone, in this process |
 //! | [`protocols`] | what a sample costs the server by each protocol |
 //! | [`translate`] | a workload's samples in the messages of other protocols |
@@ -23,6 +24,7 @@ pub mod celestrak;
 pub mod crash;
 pub mod decode;
 pub mod logs;
+pub mod power_cut;
 pub mod protocols;
 pub mod quick;
 pub mod side_by_side;

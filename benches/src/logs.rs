@@ -21,7 +21,6 @@ use crate::server::{Server, directory_bytes};
 use crate::{Result, fail};
 pub use workload::{Shape, Workload};
 
-
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {

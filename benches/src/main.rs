@@ -49,6 +49,9 @@ enum Command {
         /// Decides the load and the moments of death.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Each time, also drop what was not synced, as a power cut does (needs `cc`).
+        #[arg(long)]
+        power_cut: bool,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -248,9 +251,10 @@ fn run(command: Command) -> Result<String> {
             server_flags: server.flags,
         }),
         Command::Celestrak { path, server } => celestrak::run(&path, server.binary, &server.flags),
-        Command::Crash { cycles, seed, server } => crash::run(&crash::Options {
+        Command::Crash { cycles, seed, power_cut, server } => crash::run(&crash::Options {
             cycles,
             seed,
+            power_cut,
             binary: server.binary,
             server_flags: server.flags,
         }),

@@ -276,8 +276,7 @@ pub(crate) fn apply(generation: &Generation, batch: &WriteBatch<'_>, checked: &C
         }
         for at in places(&series.histograms) {
             if all_good || !verdicts.refused(samples + at) {
-                let sample = &batch.histograms[at];
-                appender.push_histogram(id, sample.timestamp_ms, &sample.histogram);
+                appender.push_histogram(id, &batch.histograms[at]);
             }
         }
         for at in places(&series.exemplars) {

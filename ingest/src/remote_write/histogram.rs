@@ -57,9 +57,10 @@ pub(super) struct RawHistogram {
     custom_values: Vec<f64>,
     reset_hint: u64,
     timestamp_ms: i64,
+    start_timestamp_ms: i64,
 }
 
-/// Reads a `Histogram` message. Its start timestamp (remote write 2.0) is not kept.
+/// Reads a `Histogram` message.
 pub(super) fn read_histogram(
     mut reader: Reader<'_>,
     budget: &mut Budget,
@@ -101,7 +102,7 @@ impl RawHistogram {
             7 => self.zero_count = Number::Float(r.double(what)?),
             14 => self.reset_hint = r.varint(what)? & 0xffff_ffff,
             15 => self.timestamp_ms = r.varint(what)?.cast_signed(),
-            _ => drop(r.varint(what)?),
+            _ => self.start_timestamp_ms = r.varint(what)?.cast_signed(),
         }
         Ok(true)
     }
@@ -128,10 +129,11 @@ impl RawHistogram {
 
     /// The histogram to store, if it keeps all rules.
     pub(super) fn finish(self) -> Result<HistogramSample, String> {
-        let timestamp_ms = self.timestamp_ms;
+        let Self { timestamp_ms, start_timestamp_ms, .. } = self;
+        let sample = |histogram| HistogramSample { timestamp_ms, start_timestamp_ms, histogram };
         if is_stale(self.sum) {
             let is_float = matches!(self.count, Number::Float(_));
-            return Ok(HistogramSample { timestamp_ms, histogram: stale_marker(is_float) });
+            return Ok(sample(stale_marker(is_float)));
         }
         let counts = match self.count {
             Number::Float(count) => HistogramCounts::Float {
@@ -158,7 +160,7 @@ impl RawHistogram {
             counts,
         };
         rules::check(&histogram)?;
-        Ok(HistogramSample { timestamp_ms, histogram: reduce::to_highest_schema(histogram) })
+        Ok(sample(reduce::to_highest_schema(histogram)))
     }
 }
 

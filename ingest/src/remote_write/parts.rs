@@ -201,8 +201,13 @@ impl Columns {
         Ok(())
     }
 
-    /// Gives the samples of the open series that have no start timestamp this one.
+    /// Gives the items of the open series that have no start timestamp this one.
     pub(super) fn set_start_timestamps(&mut self, open: &Open, start_timestamp_ms: i64) {
+        for sample in self.histograms.iter_mut().skip(open.histograms) {
+            if sample.start_timestamp_ms == 0 {
+                sample.start_timestamp_ms = start_timestamp_ms;
+            }
+        }
         if start_timestamp_ms == 0 || self.samples.len() == open.samples {
             return;
         }

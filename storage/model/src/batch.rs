@@ -80,11 +80,13 @@ pub struct BatchSeries<'a> {
     pub exemplars: Range<u32>,
 }
 
-/// A histogram with its time.
+/// A histogram with its times.
 #[derive(Clone, Debug)]
 pub struct HistogramSample {
     /// Milliseconds since the epoch.
     pub timestamp_ms: i64,
+    /// Since when the histogram counts, in milliseconds since the epoch; 0 is unknown.
+    pub start_timestamp_ms: i64,
     /// The histogram.
     pub histogram: Histogram,
 }
@@ -101,7 +103,7 @@ pub struct WriteBatch<'a> {
     pub series: Vec<BatchSeries<'a>>,
     /// All float samples, series after series.
     pub samples: Vec<Sample>,
-    /// Start timestamps (0 = unknown), one per sample, or empty if none was sent.
+    /// Start timestamps (0 = unknown) of `samples`, one each, or empty if none was sent.
     pub start_timestamps: Vec<i64>,
     /// All histograms, series after series.
     pub histograms: Vec<HistogramSample>,

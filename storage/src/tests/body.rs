@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ephemeris_model::batch::HistogramSample;
 use ephemeris_model::{
     BatchSeries, BodyDecoder, BodyKind, CounterResetHint, Exemplar, Histogram, HistogramCounts,
     LabelSource, Labels, LogBatch, Metadata, MetricType, RejectReason, Rejects, Sample, Span,
@@ -23,6 +24,9 @@ pub(super) struct RequestSeries {
     pub(super) floats: Vec<FloatRow>,
     /// Time and count.
     pub(super) histograms: Vec<(i64, u64)>,
+    /// Start timestamps of the histograms, as far as they have one.
+    #[serde(default)]
+    pub(super) histogram_starts: Vec<i64>,
     /// Time and trace id.
     pub(super) exemplars: Vec<(i64, String)>,
 }
@@ -71,11 +75,11 @@ impl Request {
                     batch.start_timestamps.push(start);
                 }
             }
-            for &(timestamp_ms, count) in &one.histograms {
+            for (i, &(timestamp_ms, count)) in one.histograms.iter().enumerate() {
                 let histogram = histogram(count);
-                batch
-                    .histograms
-                    .push(ephemeris_model::batch::HistogramSample { timestamp_ms, histogram });
+                let start_timestamp_ms = one.histogram_starts.get(i).copied().unwrap_or(0);
+                let sample = HistogramSample { timestamp_ms, start_timestamp_ms, histogram };
+                batch.histograms.push(sample);
             }
             for (timestamp_ms, id) in &one.exemplars {
                 let labels = Labels::from_pairs([("trace_id", id.as_str())]);

@@ -29,6 +29,7 @@ fn fill(fixture: &Fixture) {
                 ],
                 floats: (0..8).map(float).collect(),
                 histograms: vec![(time(8), 3 + n.unsigned_abs()), (time(9), 5)],
+                histogram_starts: Vec::new(),
                 exemplars: vec![(time(3), "a".to_owned())],
             };
             let request = Request { series: vec![series], ..Request::default() };

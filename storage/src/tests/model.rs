@@ -62,10 +62,18 @@ fn series() -> impl Strategy<Value = RequestSeries> {
     let float = (time(), value(), prop_oneof![4 => Just(0), 1 => Just(NOON - DAY)]);
     let floats = proptest::collection::vec(float, 0..8);
     let histograms = proptest::collection::vec((time(), 1u64..9), 0..3);
+    let start = prop_oneof![2 => Just(0), 1 => Just(NOON - DAY), 1 => Just(NOON - 2 * DAY)];
+    let histogram_starts = proptest::collection::vec(start, 0..3);
     let exemplars = proptest::collection::vec((time(), "[ab]"), 0..2);
-    (labels(), floats, histograms, exemplars).prop_map(|(labels, floats, histograms, exemplars)| {
-        RequestSeries { labels, floats, histograms, exemplars }
-    })
+    (labels(), floats, histograms, histogram_starts, exemplars).prop_map(
+        |(labels, floats, histograms, histogram_starts, exemplars)| RequestSeries {
+            labels,
+            floats,
+            histograms,
+            histogram_starts,
+            exemplars,
+        },
+    )
 }
 
 /// Which series, and which of their time, counted from now.

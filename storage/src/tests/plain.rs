@@ -127,7 +127,7 @@ impl PlainHead {
                     continue;
                 }
                 let value = Value::Histogram(Arc::new(sample.histogram.clone()));
-                put(entry, sample.timestamp_ms, value, 0);
+                put(entry, sample.timestamp_ms, value, sample.start_timestamp_ms);
                 outcome.histograms_written += 1;
             }
             for at in one.exemplars.clone() {

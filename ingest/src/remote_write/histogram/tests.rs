@@ -26,6 +26,7 @@ fn integer() -> proto::Histogram {
         negative_deltas: vec![2],
         reset_hint: 2,
         timestamp: 1_790_000_000_000,
+        start_timestamp: 1_789_999_000_000,
         ..Default::default()
     }
 }
@@ -59,6 +60,7 @@ fn refuse(valid: proto::Histogram, spoil: impl FnOnce(&mut proto::Histogram)) ->
 fn an_integer_histogram_is_kept_with_absolute_buckets() {
     let got = receive(&integer()).expect("valid");
     assert_eq!(got.timestamp_ms, 1_790_000_000_000);
+    assert_eq!(got.start_timestamp_ms, 1_789_999_000_000);
     let expected = Histogram {
         schema: 3,
         sum: 18.5,

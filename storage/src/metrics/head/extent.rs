@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ephemeris_model::batch::HistogramSample;
 use ephemeris_model::{Exemplar, Histogram};
 
 use super::arena::Arena;
@@ -131,16 +132,17 @@ impl Extent {
     }
 
     /// Adds a histogram.
-    pub(super) fn push_histogram(&mut self, index: u16, time: i64, histogram: &Histogram) {
+    pub(super) fn push_histogram(&mut self, index: u16, sample: &HistogramSample) {
         let others = self.others.entry(index).or_default();
-        let repeats = others.timestamps.last() == Some(&time)
-            && others
-                .histograms
-                .last()
-                .is_some_and(|(at, last)| *at as usize + 1 == others.len() && **last == *histogram);
+        let repeats = others.timestamps.last() == Some(&sample.timestamp_ms)
+            && others.start_timestamps.last().copied().unwrap_or(0) == sample.start_timestamp_ms
+            && others.histograms.last().is_some_and(|(at, last)| {
+                *at as usize + 1 == others.len() && **last == sample.histogram
+            });
         if !repeats {
-            others.push_histogram(time, Arc::new(histogram.clone()));
-            self.other_bytes += histogram_bytes(histogram);
+            others.push_histogram(sample.timestamp_ms, Arc::new(sample.histogram.clone()));
+            others.set_last_start(sample.start_timestamp_ms);
+            self.other_bytes += histogram_bytes(&sample.histogram);
             self.count += 1;
         }
     }

@@ -5,7 +5,8 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use ephemeris_model::{Exemplar, Histogram, TimestampMs};
+use ephemeris_model::batch::HistogramSample;
+use ephemeris_model::{Exemplar, TimestampMs};
 use parking_lot::{Mutex, MutexGuard};
 use roaring::RoaringBitmap;
 
@@ -206,9 +207,9 @@ impl Appender<'_> {
     }
 
     /// Adds a histogram of series `id`.
-    pub(crate) fn push_histogram(&mut self, id: u32, time: i64, histogram: &Histogram) {
-        self.see(time);
-        self.extent(id).push_histogram(place(id), time, histogram);
+    pub(crate) fn push_histogram(&mut self, id: u32, sample: &HistogramSample) {
+        self.see(sample.timestamp_ms);
+        self.extent(id).push_histogram(place(id), sample);
     }
 
     /// Adds an exemplar of series `id`.
