@@ -29,7 +29,7 @@ pub mod section {
     pub const EXEMPLARS: u8 = 8;
     /// Pages of log entries.
     pub const LOG_PAGES: u8 = 9;
-    /// Gram rows of log lines; not written yet.
+    /// Rows of grams of log lines.
     pub const GRAMS: u8 = 10;
     /// The manifest.
     pub const MANIFEST: u8 = 11;

@@ -189,7 +189,12 @@ impl Contents<'_> {
         let count = u32::try_from(block.row().series_count).unwrap_or(u32::MAX);
         for number in 0..count.div_ceil(GROUP_STREAMS) {
             let Some(group) = self.note(block.log_group(number)) else { continue };
-            for place in group.all_pages() {
+            for (at, place) in group.all_pages().iter().enumerate() {
+                let counts = self.note(block.log_counts((number, at))).flatten();
+                let entries = counts.map(|counts| counts.total().entries);
+                if entries.is_some_and(|entries| entries != u64::from(place.entries)) {
+                    self.wrong("counts of a page do not add up to its entries");
+                }
                 let all = LogColumns { lines: true, metadata: true };
                 if let Some(rows) = self.note(block.log_page(place, all)) {
                     self.samples += rows.len() as u64;

@@ -13,6 +13,7 @@
 //! | [`batch`] | [`WriteBatch`]: what a request decodes to |
 //! | [`validate`] | the rules for a label set and their [`Limits`] |
 //! | [`reject`] | samples refused one by one: reasons, counts, examples |
+//! | [`literals`] | texts a regular expression must find |
 //! | [`log_batch`] | [`LogBatch`]: what a request with log entries decodes to |
 //! | [`logs`] | log entries, [`LogSource`]: what a log query needs of a store |
 //! | [`metadata`] | type, help and unit of a metric; exemplars |
@@ -24,6 +25,7 @@
 pub mod batch;
 pub mod histogram;
 pub mod labels;
+pub mod literals;
 pub mod log_batch;
 pub mod logs;
 pub mod matcher;
@@ -41,7 +43,8 @@ pub use histogram::{CounterResetHint, FloatHistogram, Histogram, HistogramCounts
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use log_batch::{BatchEntry, BatchStream, LogBatch, LogOutcome};
 pub use logs::{
-    Direction, EntryBuffer, EntryCount, LogColumns, LogSelect, LogSource, NanoRange, StreamSet,
+    CountBy, Direction, EntryBuffer, EntryCount, LogColumns, LogSelect, LogSource, NanoRange,
+    StreamSet, Tally, TallyBy,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Exemplar, Metadata, MetricType};

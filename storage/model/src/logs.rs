@@ -182,6 +182,40 @@ pub struct EntryCount {
     pub bytes: u64,
 }
 
+/// What entries of a stream are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountBy {
+    /// Nothing else.
+    Stream,
+    /// The structured metadata `detected_level`.
+    Level,
+}
+
+/// How [`StreamSet::tally`] counts.
+#[derive(Clone, Copy)]
+pub struct TallyBy<'a> {
+    /// What is told apart.
+    pub by: CountBy,
+    /// Whether all moments of a range count for the same.
+    pub is_whole: &'a dyn Fn(NanoRange) -> bool,
+}
+
+/// Entries of a stream, or how many there are.
+#[derive(Clone, Copy, Debug)]
+pub enum Tally<'a> {
+    /// Entries that were read. By stream they may come without their metadata.
+    Entries(&'a EntryBuffer),
+    /// Entries that were not.
+    Counted {
+        /// All lie inside, and it is whole.
+        range: NanoRange,
+        /// Their level, if it is told apart; empty if they have none.
+        level: &'a str,
+        /// How many they are.
+        count: EntryCount,
+    },
+}
+
 /// The streams of one selection. Threads may read different streams of it at the same time.
 pub trait StreamSet: Send + Sync {
     /// Number of streams.
@@ -217,6 +251,22 @@ pub trait StreamSet: Send + Sync {
     /// # Errors
     /// If reading fails.
     fn count(&self, index: usize, range: NanoRange) -> Result<EntryCount, SourceError>;
+
+    /// Goes through the entries of stream `index` inside `range`, in any order, each once: hands
+    /// `visit` entries, or counts of entries where the source has them for ranges that are whole.
+    ///
+    /// # Errors
+    /// If reading fails, or what `visit` returns.
+    fn tally(
+        &self,
+        index: usize,
+        range: NanoRange,
+        _how: TallyBy<'_>,
+        buffer: &mut EntryBuffer,
+        visit: &mut dyn FnMut(Tally<'_>) -> Result<ControlFlow<()>, SourceError>,
+    ) -> Result<(), SourceError> {
+        self.read(index, range, buffer, &mut |run| visit(Tally::Entries(run)))
+    }
 
     /// What the answer lacks: damage met so far, in words for the answer's `warnings`.
     fn warnings(&self) -> Vec<String> {

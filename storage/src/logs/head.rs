@@ -157,7 +157,8 @@ impl Stream {
     }
 
     fn bytes(&self) -> u64 {
-        let pages: usize = self.pages.iter().map(|page| page.bytes.len() + 64).sum();
+        let pages: usize =
+            self.pages.iter().map(|page| page.bytes.len() + page.counts.len() + 64).sum();
         (pages + self.open.bytes() + 128) as u64
     }
 

@@ -6,11 +6,14 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use ephemeris_model::{Direction, EntryBuffer, EntryCount, LogColumns, NanoRange, SourceError};
+use ephemeris_model::{
+    CountBy, Direction, EntryBuffer, EntryCount, LogColumns, NanoRange, SourceError, Tally, TallyBy,
+};
 
 use memchr::memmem::Finder;
 
 use super::block::PagePlace;
+use super::counts::Counts;
 use super::page::Page;
 use super::rows::{Rows, Seen};
 use crate::metrics::block::Block;
@@ -34,7 +37,12 @@ pub(crate) struct Piece {
 pub(crate) enum PieceSource {
     Page(Arc<Page>),
     Rows(Arc<Rows>),
-    Stored(Arc<Block>, PagePlace),
+    /// A page of a block, with where its counts are: number of the group, place in it.
+    Stored {
+        block: Arc<Block>,
+        page: PagePlace,
+        counts: (u32, usize),
+    },
 }
 
 impl Piece {
@@ -201,6 +209,52 @@ pub(crate) fn count(
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(total)
+}
+
+/// Hands the counts of a piece to `visit`; `None` if it has none.
+pub(crate) type LoadCounts<'a> = &'a dyn Fn(&Piece) -> Result<Option<Counts>, SourceError>;
+
+/// Goes through what pieces hold: counted where that is known and wanted, read elsewhere.
+pub(crate) fn tally(
+    pieces: Vec<Piece>,
+    wanted: &Wanted,
+    how: TallyBy<'_>,
+    (load, counts): (Load<'_>, LoadCounts<'_>),
+    buffer: &mut EntryBuffer,
+    visit: &mut dyn FnMut(Tally<'_>) -> Result<ControlFlow<()>, SourceError>,
+) -> Result<(), SourceError> {
+    let mut alone = alone(&pieces).into_iter();
+    let mut rest = Vec::new();
+    for piece in pieces {
+        let is_countable = alone.next() == Some(true) && piece.is_inside(wanted.range);
+        let all = NanoRange { start: piece.min, end: piece.max.saturating_add(1) };
+        if is_countable && how.by == CountBy::Stream && (how.is_whole)(all) {
+            let count = EntryCount { entries: piece.entries, bytes: piece.line_bytes };
+            if visit(Tally::Counted { range: all, level: "", count })?.is_break() {
+                return Ok(());
+            }
+            continue;
+        }
+        let counted = if is_countable { counts(&piece)? } else { None };
+        // A cell holds nothing outside of its page's times.
+        let cut = |range: NanoRange| NanoRange {
+            start: range.start.max(all.start),
+            end: range.end.min(all.end),
+        };
+        let is_whole =
+            |counts: &Counts| counts.cells().all(|(range, ..)| (how.is_whole)(cut(range)));
+        let Some(counted) = counted.filter(is_whole) else {
+            rest.push(piece);
+            continue;
+        };
+        for (range, level, count) in counted.cells() {
+            let level = if how.by == CountBy::Level { level } else { "" };
+            if visit(Tally::Counted { range: cut(range), level, count })?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    read(&rest, wanted, load, buffer, &mut |run| visit(Tally::Entries(run)))
 }
 
 /// For each piece, whether its times meet those of no other.

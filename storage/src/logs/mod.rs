@@ -5,12 +5,16 @@
 //! |---|---|
 //! | `rows` | entries of one stream as columns, being collected or decoded |
 //! | `page` | their encoded form ([format](../../../docs/formats/log-block.md)) |
+//! | `counts` | entries of a page by minute and level |
+//! | `grams` | rows that tell which pages may hold a text |
 //! | `head` | what was written since the last rotation: full pages and an open run for each stream |
 //! | `write` | one request: check everything, then apply what is good |
 //! | `block` | sealed blocks of pages |
 //! | `merge` | pages of one stream from several places, read in order of time |
 
 pub mod block;
+pub mod counts;
+pub mod grams;
 pub(crate) mod head;
 pub(crate) mod merge;
 pub mod page;

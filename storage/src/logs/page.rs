@@ -1,7 +1,10 @@
 //! A page: entries of one stream, encoded column by column. `docs/formats/log-block.md` draws it.
 
+use std::borrow::Cow;
+
 use ephemeris_model::LogColumns;
 
+use super::counts::Counts;
 use super::rows::{Column, Rows};
 use crate::encoding::{Damage, Input, put_bytes, put_varint};
 use crate::envelope::{Zip, put_packed, read_packed};
@@ -44,6 +47,8 @@ pub struct Page {
     pub line_bytes: u64,
     /// The encoded columns.
     pub bytes: Vec<u8>,
+    /// Encoded [`Counts`]; empty if it is not counted.
+    pub counts: Vec<u8>,
 }
 
 impl Page {
@@ -76,8 +81,23 @@ impl Page {
         bytes.shrink_to_fit();
         let entries = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let line_bytes = rows.text().len() as u64;
-        Ok(Some(Self { min, max, entries, line_bytes, bytes }))
+        let counts = Counts::of(rows).map(|counts| counts.encode()).unwrap_or_default();
+        Ok(Some(Self { min, max, entries, line_bytes, bytes, counts }))
     }
+}
+
+/// The lines of a page, one after the other.
+///
+/// # Errors
+/// If the bytes are no page.
+pub fn decode_text(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Damage> {
+    let mut input = Input::new(bytes);
+    if input.u8()? != VERSION {
+        return Err(Damage("the version of the page is not known"));
+    }
+    count_up_to(&mut input, ROWS_MAX)?;
+    let (_times, _lengths) = (input.bytes()?, input.bytes()?);
+    read_packed(Input::new(input.bytes()?))
 }
 
 /// Decodes the columns that are asked for. Without the lines, each has its length and zeros.

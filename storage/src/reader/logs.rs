@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use ephemeris_model::logs::NANOS_PER_MILLI;
 use ephemeris_model::{
-    EntryBuffer, EntryCount, Labels, LogColumns, LogSelect, LogSource, Matcher, NanoRange,
-    SourceError, StreamSet, TimeRange, TimestampMs,
+    CountBy, EntryBuffer, EntryCount, Labels, LogColumns, LogSelect, LogSource, Matcher, NanoRange,
+    SourceError, StreamSet, Tally, TallyBy, TimeRange, TimestampMs,
 };
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use rustc_hash::FxBuildHasher;
 
+use super::grams::PageFilter;
 use super::part::VisitLabels;
 use super::{Reader, source_error};
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logs::counts::Counts;
 use crate::logs::merge::{self, Piece, PieceSource, Wanted};
 use crate::logs::millis;
 use crate::logs::page;
@@ -43,6 +45,8 @@ struct Selection {
     /// For each stream, the parts that have it, in order of arrival, with its id there.
     places: Vec<Vec<(usize, u32)>>,
     parts: Vec<LogPart>,
+    /// Needles that all wanted lines hold, and which pages may hold them.
+    filter: Option<PageFilter>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -123,11 +127,13 @@ impl LogSource for Reader {
             labels: Vec::new(),
             places: Vec::new(),
             parts: self.log_parts(range),
+            filter: None,
             warnings: Mutex::default(),
         };
         let inclusive_end = TimestampMs(millis(range.end).0.saturating_add(1));
         let touched = TimeRange::new(millis(range.start), inclusive_end);
         self.catalog.missing(touched).into_iter().for_each(|text| selection.warn(text));
+        selection.filter = PageFilter::new(&selection.select.needles);
         if let Some(tenant) = self.tenant {
             selection.list(tenant).map_err(source_error)?;
         }
@@ -221,18 +227,61 @@ impl Selection {
         Ok(pieces)
     }
 
+    /// Whether a piece may hold all needles.
+    fn may_match(&self, piece: &Piece) -> Result<bool, SourceError> {
+        let (Some(filter), PieceSource::Stored { block, counts, .. }) =
+            (&self.filter, &piece.source)
+        else {
+            return Ok(true);
+        };
+        match filter.may_hold(block, *counts) {
+            // The page is read instead, so nothing is missing in the answer.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                note_block(&self.catalog, block, &error);
+                Ok(true)
+            }
+            found => found.map_err(source_error),
+        }
+    }
+
     fn load(&self, piece: &Piece, columns: LogColumns) -> Result<Option<Arc<Rows>>, SourceError> {
         let decoded = match &piece.source {
             PieceSource::Rows(rows) => return Ok(Some(Arc::clone(rows))),
             PieceSource::Page(page) => page::decode(&page.bytes, columns)
                 .map_err(|damage| Error::Internal(format!("a page of the head: {}", damage.0))),
-            PieceSource::Stored(block, place) => block.log_page(place, columns),
+            PieceSource::Stored { block, page, .. } => block.log_page(page, columns),
         };
         match (decoded, &piece.source) {
             (Ok(rows), _) => Ok(Some(Arc::new(rows))),
-            (Err(error), PieceSource::Stored(block, _)) if error.kind() == ErrorKind::Corrupt => {
+            (Err(error), PieceSource::Stored { block, .. })
+                if error.kind() == ErrorKind::Corrupt =>
+            {
                 note_block(&self.catalog, block, &error);
                 self.warn(error.to_string());
+                Ok(None)
+            }
+            (Err(error), _) => Err(source_error(error)),
+        }
+    }
+
+    /// The counts of a piece that agree with what the directory tells; else it is read.
+    fn load_counts(&self, piece: &Piece) -> Result<Option<Counts>, SourceError> {
+        let found = match &piece.source {
+            PieceSource::Rows(_) => Ok(None),
+            PieceSource::Page(page) if page.counts.is_empty() => Ok(None),
+            PieceSource::Page(page) => Counts::decode(&page.counts).map(Some).map_err(|damage| {
+                Error::Internal(format!("counts of a page of the head: {}", damage.0))
+            }),
+            PieceSource::Stored { block, counts, .. } => block.log_counts(*counts),
+        };
+        let total = EntryCount { entries: piece.entries, bytes: piece.line_bytes };
+        match (found, &piece.source) {
+            (Ok(counts), _) => Ok(counts.filter(|counts| counts.total() == total)),
+            // The page itself tells the same, so nothing is missing in the answer.
+            (Err(error), PieceSource::Stored { block, .. })
+                if error.kind() == ErrorKind::Corrupt =>
+            {
+                note_block(&self.catalog, block, &error);
                 Ok(None)
             }
             (Err(error), _) => Err(source_error(error)),
@@ -269,7 +318,13 @@ impl StreamSet for Selection {
         visit: &mut dyn FnMut(&EntryBuffer) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<(), SourceError> {
         let range = self.clamp(range);
-        let pieces = self.pieces(index, range)?;
+        let mut pieces = Vec::new();
+        for piece in self.pieces(index, range)? {
+            // A line that is left out with its page is the repeat of none that is wanted.
+            if self.may_match(&piece)? {
+                pieces.push(piece);
+            }
+        }
         let (direction, columns) = (self.select.direction, self.select.columns);
         let mut needles = self.select.needles.clone();
         needles.retain(|needle| !needle.is_empty());
@@ -284,6 +339,27 @@ impl StreamSet for Selection {
         let range = self.clamp(range);
         let load = |piece: &Piece, columns: LogColumns| self.load(piece, columns);
         merge::count(self.pieces(index, range)?, range, &load)
+    }
+
+    fn tally(
+        &self,
+        index: usize,
+        range: NanoRange,
+        how: TallyBy<'_>,
+        buffer: &mut EntryBuffer,
+        visit: &mut dyn FnMut(Tally<'_>) -> Result<ControlFlow<()>, SourceError>,
+    ) -> Result<(), SourceError> {
+        let range = self.clamp(range);
+        let columns = match how.by {
+            CountBy::Stream => LogColumns { lines: false, metadata: false },
+            CountBy::Level => LogColumns { lines: false, metadata: true },
+        };
+        let direction = self.select.direction;
+        let wanted = Wanted { range, direction, columns, needles: Vec::new() };
+        let load = |piece: &Piece, columns: LogColumns| self.load(piece, columns);
+        let counts = |piece: &Piece| self.load_counts(piece);
+        let pieces = self.pieces(index, range)?;
+        merge::tally(pieces, &wanted, how, (&load, &counts), buffer, visit)
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Reading: one tenant's data of one version, over head and blocks.
 
+mod grams;
 mod logs;
 mod part;
 mod set;

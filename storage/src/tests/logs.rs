@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind as IoKind;
 use std::ops::ControlFlow;
 
+use ephemeris_model::log_batch::DETECTED_LEVEL;
 use ephemeris_model::{
-    BatchEntry, BatchStream, BodyKind, Direction, EntryBuffer, EntryCount, Labels, LogBatch,
-    LogColumns, LogOutcome, LogSelect, LogSource, MatchOp, Matcher, NanoRange, RejectReason,
-    SourceError, TimestampMs,
+    BatchEntry, BatchStream, BodyKind, CountBy, Direction, EntryBuffer, EntryCount, Labels,
+    LogBatch, LogColumns, LogOutcome, LogSelect, LogSource, MatchOp, Matcher, NanoRange,
+    RejectReason, SourceError, StreamSet, Tally, TallyBy, TimestampMs,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use crate::rocks::Rocks;
 
 const NOON_NS: i64 = NOON * 1_000_000;
 const DAY_NS: i64 = DAY * 1_000_000;
+const MINUTE_NS: i64 = 60_000_000_000;
 const ALL: NanoRange = NanoRange { start: i64::MIN, end: i64::MAX };
 
 /// An entry: time, line, metadata sorted by name.
@@ -101,26 +103,120 @@ fn answer_and_warnings(
 ) -> (BTreeMap<Labels, Vec<Entry>>, Vec<String>) {
     let set = reader.select_streams(select).expect("it is answered");
     let mut found: BTreeMap<Labels, Vec<Entry>> = BTreeMap::new();
-    let mut buffer = EntryBuffer::default();
     for index in 0..set.len() {
-        let mut entries = Vec::new();
-        set.read(index, select.range, &mut buffer, &mut |run| {
-            for i in 0..run.len() {
-                let line = String::from_utf8_lossy(run.line(i)).into_owned();
-                let pairs = run.metadata(i).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-                entries.push((run.timestamps()[i], line, pairs));
-            }
-            Ok(ControlFlow::Continue(()))
-        })
-        .expect("it is read");
+        let entries = read_stream(&*set, index, select);
         let bytes = entries.iter().map(|(_, line, _)| line.len() as u64).sum();
         let counted = EntryCount { entries: entries.len() as u64, bytes };
+        for (by, width) in [
+            (CountBy::Level, MINUTE_NS),
+            (CountBy::Level, 3 * MINUTE_NS),
+            (CountBy::Level, 25_000_000_007),
+            (CountBy::Level, i64::MAX),
+            (CountBy::Stream, MINUTE_NS),
+            (CountBy::Stream, i64::MAX),
+        ] {
+            let found = tallied(&*set, (index, select.range), by, width);
+            assert_eq!(found, tally_of(&entries, by, width), "{by:?} {width}");
+        }
         assert_eq!(set.count(index, select.range).expect("it is counted"), counted);
         if !entries.is_empty() {
             assert!(found.insert(set.labels(index), entries).is_none(), "a stream comes twice");
         }
     }
     (found, set.warnings())
+}
+
+/// The entries whose lines hold all needles; a source may have left out others.
+fn with_needles(
+    mut all: BTreeMap<Labels, Vec<Entry>>,
+    needles: &[Vec<u8>],
+) -> BTreeMap<Labels, Vec<Entry>> {
+    let holds = |line: &str, needle: &[u8]| memchr::memmem::find(line.as_bytes(), needle).is_some();
+    for entries in all.values_mut() {
+        entries.retain(|(_, line, _)| needles.iter().all(|needle| holds(line, needle)));
+    }
+    all.retain(|_, entries| !entries.is_empty());
+    all
+}
+
+/// All entries by stream, in the order they are handed out, without a look at counts.
+fn read_all(reader: &Reader, select: &LogSelect) -> BTreeMap<Labels, Vec<Entry>> {
+    let set = reader.select_streams(select).expect("it is answered");
+    let found = (0..set.len()).map(|index| (set.labels(index), read_stream(&*set, index, select)));
+    found.collect()
+}
+
+fn read_stream(set: &dyn StreamSet, index: usize, select: &LogSelect) -> Vec<Entry> {
+    let (mut entries, mut buffer) = (Vec::new(), EntryBuffer::default());
+    set.read(index, select.range, &mut buffer, &mut |run| {
+        for i in 0..run.len() {
+            let line = String::from_utf8_lossy(run.line(i)).into_owned();
+            let pairs = run.metadata(i).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            entries.push((run.timestamps()[i], line, pairs));
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .expect("it is read");
+    entries
+}
+
+/// Counts by bucket of time and level.
+type Tallied = BTreeMap<(i64, String), EntryCount>;
+
+/// Buckets of windows that exclude their start and include their end.
+fn bucket(time: i64, width: i64) -> i64 {
+    (time - 1).div_euclid(width)
+}
+
+fn add_to(found: &mut Tallied, key: (i64, String), count: EntryCount) {
+    let total = found.entry(key).or_default();
+    total.entries += count.entries;
+    total.bytes += count.bytes;
+}
+
+/// What the store tallies.
+fn tallied(
+    set: &dyn StreamSet,
+    (index, range): (usize, NanoRange),
+    by: CountBy,
+    width: i64,
+) -> Tallied {
+    let mut found = Tallied::new();
+    let is_whole = |range: NanoRange| bucket(range.start, width) == bucket(range.end - 1, width);
+    let how = TallyBy { by, is_whole: &is_whole };
+    let mut buffer = EntryBuffer::default();
+    set.tally(index, range, how, &mut buffer, &mut |tally| {
+        match tally {
+            Tally::Counted { range, level, count } => {
+                assert!(is_whole(range));
+                add_to(&mut found, (bucket(range.start, width), level.to_owned()), count);
+            }
+            Tally::Entries(run) => {
+                for i in 0..run.len() {
+                    let level = run.metadata(i).find(|(name, _)| *name == DETECTED_LEVEL);
+                    let level = level.filter(|_| by == CountBy::Level).map_or("", |(_, l)| l);
+                    let count = EntryCount { entries: 1, bytes: run.line(i).len() as u64 };
+                    let key = (bucket(run.timestamps()[i], width), level.to_owned());
+                    add_to(&mut found, key, count);
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .expect("it is tallied");
+    found
+}
+
+/// The same from entries that were read.
+fn tally_of(entries: &[Entry], by: CountBy, width: i64) -> Tallied {
+    let mut found = Tallied::new();
+    for (time, line, metadata) in entries {
+        let level = metadata.iter().find(|(name, _)| name == DETECTED_LEVEL);
+        let level = level.filter(|_| by == CountBy::Level).map_or("", |(_, level)| level);
+        let count = EntryCount { entries: 1, bytes: line.len() as u64 };
+        add_to(&mut found, (bucket(*time, width), level.to_owned()), count);
+    }
+    found
 }
 
 /// What the store must answer.
@@ -183,9 +279,10 @@ fn pushes() -> impl Strategy<Value = Push> {
     let time = prop_oneof![
         6 => 0i64..20,
         2 => (0i64..20).prop_map(|n| n * 1_000_000_007),
+        2 => (0i64..20).prop_map(|n| n * MINUTE_NS / 2),
         1 => (0i64..3).prop_map(|n| -n * DAY_NS / 2),
     ];
-    let line = prop_oneof!["[a-z]{0,3}", Just("x".repeat(50_000)),];
+    let line = prop_oneof!["[a-z]{0,3}", "[ab]{4,9}", Just("x".repeat(50_000)),];
     let entry = (time, line, metadata)
         .prop_map(move |(time, line, metadata)| (NOON_NS + time, line, owned(metadata)));
     let stream = (labels, proptest::collection::vec(entry, 1..12))
@@ -207,7 +304,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn the_store_answers_as_the_model(steps in steps(), from in -30i64..30, len in 0i64..40) {
+    fn the_store_answers_as_the_model(
+        steps in steps(),
+        from in -30i64..30,
+        len in 0i64..40,
+        needles in proptest::collection::vec("[ab]{2,6}", 1..3),
+    ) {
         let mut fixture = Fixture::new();
         let mut model = Model::default();
         for step in &steps {
@@ -221,6 +323,13 @@ proptest! {
                 Step::Reopen => fixture.reopen(),
             }
             let part = NanoRange { start: NOON_NS + from, end: NOON_NS + from + len };
+            for direction in [Direction::Forward, Direction::Backward] {
+                let needles: Vec<Vec<u8>> = needles.iter().map(|n| n.clone().into_bytes()).collect();
+                let chosen = LogSelect { needles, ..select(direction, ALL) };
+                let found = with_needles(read_all(&fixture.reader("t"), &chosen), &chosen.needles);
+                let all = model.answer(direction, ALL);
+                prop_assert_eq!(found, with_needles(all, &chosen.needles));
+            }
             for direction in [Direction::Forward, Direction::Backward] {
                 for range in [ALL, part] {
                     let found = answer(&fixture.reader("t"), &select(direction, range));
@@ -384,16 +493,93 @@ fn a_damaged_page_is_left_out_and_told() {
     assert!(warnings[0].contains("checksum"), "{warnings:?}");
 }
 
+#[test]
+fn counts_by_level_and_minute_need_no_page() {
+    let mut fixture = Fixture::new();
+    let entry = |n: i64| {
+        let level = if n % 3 == 0 { "error" } else { "info" };
+        let metadata = vec![(DETECTED_LEVEL.to_owned(), level.to_owned())];
+        (NOON_NS + 1 + n * MINUTE_NS / 20, "some line".to_owned(), metadata)
+    };
+    let labels = vec![("app".to_owned(), "a".to_owned())];
+    push(&fixture, &Push(vec![(labels, (0..60).map(entry).collect())]));
+    fixture.store().seal().expect("it is sealed");
+    fixture.store = None;
+    // Every page is damaged, so that reading one would be told.
+    damage(&fixture, section::LOG_PAGES);
+    fixture.reopen();
+    let reader = fixture.reader("t");
+    let set = reader.select_streams(&select(Direction::Forward, ALL)).expect("it is answered");
+    let found = tallied(&*set, (0, ALL), CountBy::Level, MINUTE_NS);
+    let entries: Vec<u64> = found.values().map(|count| count.entries).collect();
+    assert_eq!((entries, set.warnings()), (vec![7, 13, 7, 13, 6, 14], Vec::new()));
+    // Windows that cut minutes read pages.
+    tallied(&*set, (0, ALL), CountBy::Level, 1_000_000_007);
+    assert_eq!(set.warnings().len(), 1);
+}
+
+#[test]
+fn a_page_without_the_needle_is_not_read() {
+    let mut fixture = Fixture::new();
+    let lines: Vec<String> = (0..40).map(|n| format!("line {n:03} of some")).collect();
+    let entries: Vec<(i64, &str)> =
+        lines.iter().zip(0..).map(|(line, n)| (NOON_NS + n, line.as_str())).collect();
+    push(&fixture, &Push::of("a", &entries));
+    fixture.store().seal().expect("it is sealed");
+    fixture.store = None;
+    damage(&fixture, section::LOG_PAGES);
+    fixture.reopen();
+    let warnings = |needle: &str| {
+        let needles = vec![needle.as_bytes().to_vec()];
+        let chosen = LogSelect { needles, ..select(Direction::Forward, ALL) };
+        let reader = fixture.reader("t");
+        let set = reader.select_streams(&chosen).expect("it is answered");
+        read_stream(&*set, 0, &chosen);
+        set.warnings().len()
+    };
+    assert_eq!((warnings("line 007"), warnings("nowhere"), warnings("no ")), (1, 0, 1));
+}
+
+#[test]
+fn damaged_rows_and_counts_cost_time_and_no_answer() {
+    let mut fixture = Fixture::new();
+    let lines: Vec<String> = (0..40).map(|n| format!("line {n:03} of some")).collect();
+    let entries: Vec<(i64, &str)> =
+        lines.iter().zip(0..).map(|(line, n)| (NOON_NS + n, line.as_str())).collect();
+    push(&fixture, &Push::of("a", &entries));
+    let needles = vec![b"line 007".to_vec()];
+    let chosen = LogSelect { needles, ..select(Direction::Forward, ALL) };
+    let before = with_needles(read_all(&fixture.reader("t"), &chosen), &chosen.needles);
+    fixture.store().seal().expect("it is sealed");
+    for (section, number) in
+        [(section::GRAMS, 0), (section::GRAMS, 1 << 31), (section::DIRECTORY, 1 << 31)]
+    {
+        fixture.store = None;
+        damage_value(&fixture, section, number);
+        fixture.reopen();
+        let found = with_needles(read_all(&fixture.reader("t"), &chosen), &chosen.needles);
+        assert_eq!(found, before, "value {section}/{number}");
+        assert_eq!(answer(&fixture.reader("t"), &select(Direction::Forward, ALL)).len(), 1);
+    }
+}
+
 /// Changes a bit of the first value of a section of the only block.
 fn damage(fixture: &Fixture, damaged: u8) {
+    damage_value(fixture, damaged, 0);
+}
+
+/// Changes a bit of a value of the only block.
+fn damage_value(fixture: &Fixture, damaged: u8, damaged_number: u32) {
     let rocks = Rocks::open(&fixture.dir.path().join("data/db")).expect("it opens");
     let block = rocks.block_ids().expect("ids")[0];
     let mut values = Vec::new();
     for section in section::VALUES..=section::MANIFEST {
-        for number in 0.. {
-            let Some(value) = rocks.get(block, section, number).expect("it is read") else { break };
+        for number in (0..1 << 10).chain((1 << 31)..(1 << 31) + 2) {
+            let Some(value) = rocks.get(block, section, number).expect("it is read") else {
+                continue;
+            };
             let mut value = value.to_vec();
-            if (section, number) == (damaged, 0) {
+            if (section, number) == (damaged, damaged_number) {
                 value[7] ^= 1;
             }
             values.push((section, number, value));

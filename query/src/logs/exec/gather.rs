@@ -159,11 +159,6 @@ impl Accumulated {
         id
     }
 
-    pub(super) fn series_of(&mut self, labels: &LabelSet) -> usize {
-        let pairs: Vec<(&str, &str)> = labels.iter().collect();
-        self.find(&pairs, false)
-    }
-
     pub(super) fn merge(&mut self, other: Self) {
         if self.series.is_empty() {
             *self = other;

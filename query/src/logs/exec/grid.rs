@@ -74,9 +74,9 @@ impl Windows {
         }
     }
 
-    /// Whether no moment is in two windows.
-    pub(super) const fn are_apart(&self) -> bool {
-        self.grid.count == 1 || self.range <= self.grid.step
+    /// Whether the same windows see all moments of a range.
+    pub(super) fn is_whole(&self, range: NanoRange) -> bool {
+        range.start >= range.end || self.steps(range.start) == self.steps(range.end - 1)
     }
 
     /// First step whose window sees `at`, and the one behind the last; empty in a gap.

@@ -18,6 +18,9 @@ mod over_time;
 mod read;
 mod window;
 
+#[cfg(test)]
+mod tally_tests;
+
 use std::time::Instant;
 
 use ephemeris_model::{LogSource, is_stale, stale_nan};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use ephemeris_model::logs::{EntryBuffer, LogSelect, NanoRange, StreamSet};
+use ephemeris_model::logs::{EntryBuffer, LogSelect, NanoRange, StreamSet, Tally, TallyBy};
 use ephemeris_model::{LogSource, SourceError};
 
 use crate::budget::Budget;
@@ -71,6 +71,38 @@ impl<'a> Context<'a> {
         match failed {
             Some(error) => Err(error),
             None => Ok(read?),
+        }
+    }
+
+    /// Goes through the entries of a stream, counted where the source can.
+    pub(super) fn tally(
+        &self,
+        set: &dyn StreamSet,
+        (index, range): (usize, NanoRange),
+        how: TallyBy<'_>,
+        buffer: &mut EntryBuffer,
+        visit: &mut dyn FnMut(Tally<'_>) -> Result<(), LogQueryError>,
+    ) -> Result<(), LogQueryError> {
+        let mut failed = None;
+        let tallied = set.tally(index, range, how, buffer, &mut |tally| {
+            if let Tally::Entries(run) = tally {
+                self.lines.fetch_add(run.len() as u64, Ordering::Relaxed);
+                self.bytes.fetch_add(run.all_lines().len() as u64, Ordering::Relaxed);
+                self.budget.count_read(run.len() as u64);
+            }
+            let visited =
+                self.budget.check().map_err(LogQueryError::from).and_then(|()| visit(tally));
+            Ok::<_, SourceError>(match visited {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            })
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(tallied?),
         }
     }
 

@@ -6,7 +6,10 @@
 
 use std::ops::{ControlFlow, Range};
 
-use ephemeris_model::logs::{Direction, EntryBuffer, LogColumns, LogSelect, StreamSet};
+use ephemeris_model::log_batch::DETECTED_LEVEL;
+use ephemeris_model::logs::{
+    CountBy, Direction, EntryBuffer, LogColumns, LogSelect, StreamSet, Tally, TallyBy,
+};
 use ephemeris_model::{MatchOp, Matcher};
 
 use super::gather::Accumulated;
@@ -180,11 +183,12 @@ impl<'a> Job<'a> {
         let mut buffer = EntryBuffer::default();
         for index in streams {
             let labels = LabelSet::from(&set.labels(index));
-            if self.is_countable(&labels) {
-                self.count(set, index, &labels, &mut all)?;
+            let by = self.tally_by(&labels);
+            state.set_stream(labels);
+            if let Some(by) = by {
+                self.tally(context, (set, index), by, &mut state, &mut buffer, &mut all)?;
                 continue;
             }
-            state.set_stream(labels);
             // The series of entries that change no label; found once a stream.
             let mut plain = None;
             let range = self.windows.covered();
@@ -196,44 +200,82 @@ impl<'a> Job<'a> {
         Ok(all)
     }
 
-    /// Whether a stream's entries need not be read one by one: only their number counts, and their
-    /// series does not depend on what came with them.
-    fn is_countable(&self, labels: &LabelSet) -> bool {
-        let by_stream = match &self.key {
-            Key::None => true,
-            Key::By(names) => names.iter().all(|name| labels.get(name).is_some()),
-            Key::All | Key::Without(_) => false,
-        };
+    /// Whether a stream's entries need not be read one by one, and what they are counted by then:
+    /// only their number counts, and their series depends on nothing but their stream and level.
+    fn tally_by(&self, labels: &LabelSet) -> Option<CountBy> {
+        let mut names = self.pipeline.label_names();
+        match &self.key {
+            Key::None => {}
+            Key::By(wanted) => names.extend(wanted),
+            Key::All | Key::Without(_) => return None,
+        }
+        names.retain(|name| labels.get(name).is_none());
         let counts = self.counts_entries() || self.counts_bytes();
-        by_stream && counts && self.pipeline.is_empty() && self.windows.are_apart()
+        if !counts || !self.pipeline.matches_labels_only() {
+            return None;
+        }
+        match names.as_slice() {
+            [] => Some(CountBy::Stream),
+            names if names.iter().all(|name| *name == DETECTED_LEVEL) => Some(CountBy::Level),
+            _ => None,
+        }
     }
 
-    fn count(
+    fn tally(
         &self,
-        set: &dyn StreamSet,
-        index: usize,
-        labels: &LabelSet,
+        context: &Context<'_>,
+        (set, index): (&dyn StreamSet, usize),
+        by: CountBy,
+        state: &mut EntryState,
+        buffer: &mut EntryBuffer,
         all: &mut Accumulated,
     ) -> Result<(), LogQueryError> {
-        let key = match &self.key {
-            Key::By(names) => labels.filter(|name| names.contains(&name)),
-            _ => LabelSet::default(),
-        };
-        let mut id = None;
-        for k in 0..self.windows.count() {
-            let count = set.count(index, self.windows.window(k))?;
-            if count.entries == 0 {
-                continue;
+        let before = all.series.len();
+        let mut plain = None;
+        // The series of each level, nothing if the pipeline drops it; found once a stream.
+        let mut found: Vec<(String, Option<usize>)> = Vec::new();
+        let is_whole = |range| self.windows.is_whole(range);
+        let how = TallyBy { by, is_whole: &is_whole };
+        let covered = (index, self.windows.covered());
+        context.tally(set, covered, how, buffer, &mut |tally| {
+            let (range, level, count) = match tally {
+                Tally::Entries(run) => return self.visit(context, run, state, &mut plain, all),
+                Tally::Counted { range, level, count } => (range, level, count),
+            };
+            let steps = self.windows.steps(range.start);
+            if steps.is_empty() {
+                return Ok(());
             }
-            let id = *id.get_or_insert_with(|| all.series_of(&key));
-            let bytes = if self.counts_bytes() { count.bytes } else { count.entries };
-            all.series[id].counts(self.windows.count()).add(
-                k..k + 1,
-                count.entries.cast_signed(),
-                bytes.cast_signed(),
-            );
-        }
+            let at = found.iter().position(|(known, _)| known == level).unwrap_or_else(|| {
+                found.push((level.to_owned(), self.series_of(level, state, all)));
+                found.len() - 1
+            });
+            let Some(id) = found[at].1 else { return Ok(()) };
+            context.count_kept(count.entries);
+            let amount = if self.counts_bytes() { count.bytes } else { count.entries };
+            let entries = count.entries.cast_signed();
+            all.series[id].counts(self.windows.count()).add(steps, entries, amount.cast_signed());
+            Ok(())
+        })?;
+        let new_series = (all.series.len() - before) as u64;
+        let bytes = new_series.saturating_mul(self.series_bytes());
+        context.budget.hold(Load { samples: new_series, bytes })?;
         Ok(())
+    }
+
+    /// The series of entries of which only the level counts, if the pipeline keeps them.
+    fn series_of(
+        &self,
+        level: &str,
+        state: &mut EntryState,
+        all: &mut Accumulated,
+    ) -> Option<usize> {
+        state.reset();
+        if !level.is_empty() {
+            state.add_metadata(DETECTED_LEVEL, level);
+        }
+        self.pipeline.process(0, b"", state, &self.hints)?;
+        Some(self.key.find(state, all))
     }
 
     fn visit(

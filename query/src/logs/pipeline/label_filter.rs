@@ -44,6 +44,15 @@ impl CompiledLabelFilter {
         })
     }
 
+    /// Whether it compares texts only, and cannot fail. A look at the error is none of them.
+    pub(super) fn is_match(&self) -> bool {
+        match self {
+            Self::Text(matcher) => !matcher.name.starts_with("__"),
+            Self::And(filters) | Self::Or(filters) => filters.iter().all(Self::is_match),
+            _ => false,
+        }
+    }
+
     /// Whether the entry goes on. What cannot be compared goes on with an error.
     pub(super) fn keeps(&self, state: &mut EntryState) -> bool {
         match self {

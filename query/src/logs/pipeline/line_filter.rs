@@ -1,6 +1,7 @@
 //! Line filters: which lines go on.
 
 use aho_corasick::AhoCorasick;
+use ephemeris_model::literals::required_literals;
 use ephemeris_model::logs::EntryBuffer;
 use memchr::memmem;
 use regex::bytes::Regex;
@@ -86,6 +87,7 @@ impl CompiledLineFilter {
     pub(super) fn needles(&self) -> Vec<Vec<u8>> {
         let needles: Vec<Vec<u8>> = match self.operands.as_slice() {
             [Operand::Text(finder)] if self.keeps => vec![finder.needle().to_vec()],
+            [Operand::Regex(regex)] if self.keeps => required_literals(regex.as_str()),
             [Operand::Pattern(pattern)] if self.keeps => {
                 pattern.literals().map(<[u8]>::to_vec).collect()
             }

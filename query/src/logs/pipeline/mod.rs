@@ -133,9 +133,11 @@ impl Pipeline {
         found.map_or(Candidates::All(0..run.len()), |found| Candidates::Some(found.into_iter()))
     }
 
-    /// Whether it does nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.stages.is_empty()
+    /// Whether all it does is drop entries whose labels do not match.
+    pub(super) fn matches_labels_only(&self) -> bool {
+        let is_match =
+            |stage: &CompiledStage| matches!(stage, CompiledStage::Label(f) if f.is_match());
+        self.stages.iter().all(is_match)
     }
 
     /// Whether it reads or changes lines.

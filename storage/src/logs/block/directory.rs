@@ -64,6 +64,13 @@ impl LogGroup {
         self.places.get(start..end)
     }
 
+    /// The place of a stream's first page among all.
+    #[must_use]
+    pub fn first_page(&self, stream: u32) -> usize {
+        let before = (stream as usize).checked_sub(1).and_then(|before| self.ends.get(before));
+        before.map_or(0, |&end| end as usize)
+    }
+
     /// All pages.
     #[must_use]
     pub fn all_pages(&self) -> &[PagePlace] {

@@ -9,5 +9,7 @@ mod writer;
 pub use directory::{LogGroup, PagePlace};
 pub use writer::LogBlockWriter;
 
+/// Added to the number of a value of the directory, the number of the counts of its pages.
+pub(crate) const COUNTS: u32 = 1 << 31;
 /// Streams in a value of the directory.
 pub(crate) const GROUP_STREAMS: u32 = 1024;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ephemeris_model::{LogColumns, NanoRange};
 
-use super::GROUP_STREAMS;
 use super::directory::{LogGroup, PagePlace};
+use super::{COUNTS, GROUP_STREAMS};
 use crate::envelope::section;
 use crate::error::{AtPlace, Error, Result};
 use crate::index::ValueSource;
+use crate::logs::counts::{Counts, GroupCounts};
+use crate::logs::grams::{GramIndex, INDEX_NUMBER};
 use crate::logs::merge::{Piece, PieceSource};
 use crate::logs::page;
 use crate::logs::rows::Rows;
@@ -25,13 +27,20 @@ impl Block {
             let place = self.place(section::DIRECTORY, id / GROUP_STREAMS);
             Error::corrupt(place, "a stream is missing")
         })?;
-        let inside = pages.iter().filter(|page| page.min < range.end && page.max >= range.start);
-        let piece = |page: &PagePlace| Piece {
+        let first = group.first_page(id % GROUP_STREAMS);
+        let inside = (first..)
+            .zip(pages)
+            .filter(|(_, page)| page.min < range.end && page.max >= range.start);
+        let piece = |(at, page): (usize, &PagePlace)| Piece {
             min: page.min,
             max: page.max,
             entries: u64::from(page.entries),
             line_bytes: page.line_bytes,
-            source: PieceSource::Stored(Arc::clone(self), *page),
+            source: PieceSource::Stored {
+                block: Arc::clone(self),
+                page: *page,
+                counts: (id / GROUP_STREAMS, at),
+            },
         };
         Ok(inside.map(piece).collect())
     }
@@ -54,6 +63,64 @@ impl Block {
         let group = Arc::new(read);
         cache.insert(key, Arc::clone(&group), group.bytes());
         Ok(group)
+    }
+
+    /// The counts of a page, by the number of its group and its place there; `None` if the block
+    /// was written without, or the page is not counted.
+    ///
+    /// # Errors
+    /// If they are damaged.
+    pub(crate) fn log_counts(&self, (number, at): (u32, usize)) -> Result<Option<Counts>> {
+        let place = || self.place(section::DIRECTORY, COUNTS + number);
+        let cache = &self.caches().log_counts;
+        let key = (self.row().id, number);
+        if let Some(found) = cache.get(&key) {
+            return found.page(at).at(place);
+        }
+        let pages = self.log_group(number)?.all_pages().len();
+        let mut read = GroupCounts::default();
+        let is_there =
+            self.with_body_if_there(section::DIRECTORY, COUNTS + number, &mut |body| {
+                read = GroupCounts::decode(body, pages).at(place)?;
+                Ok(())
+            })?;
+        if !is_there {
+            return Ok(None);
+        }
+        let counts = Arc::new(read);
+        cache.insert(key, Arc::clone(&counts), counts.bytes());
+        counts.page(at).at(place)
+    }
+
+    /// How the rows of grams lie; `None` if the block has none.
+    ///
+    /// # Errors
+    /// If that is damaged.
+    pub(crate) fn gram_index(&self) -> Result<Option<GramIndex>> {
+        let place = || self.place(section::GRAMS, INDEX_NUMBER);
+        let mut index = None;
+        self.with_body_if_there(section::GRAMS, INDEX_NUMBER, &mut |body| {
+            index = Some(GramIndex::decode(body).at(place)?);
+            Ok(())
+        })?;
+        Ok(index)
+    }
+
+    /// For the pages of a stripe a bit: whether a page may hold all needles.
+    ///
+    /// # Errors
+    /// If a row is damaged.
+    pub(crate) fn gram_candidates(
+        &self,
+        index: &GramIndex,
+        stripe: u32,
+        needles: &[Vec<u8>],
+    ) -> Result<Vec<u8>> {
+        index.candidates(stripe, needles, |number, read| {
+            self.with_body(section::GRAMS, number, &mut |body| {
+                read(body).at(|| self.place(section::GRAMS, number))
+            })
+        })
     }
 
     /// Decodes a page.

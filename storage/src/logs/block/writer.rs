@@ -5,14 +5,16 @@ use std::cmp::Ordering;
 
 use ephemeris_model::{TimeRange, TimestampMs};
 
-use super::GROUP_STREAMS;
 use super::directory::{LogGroup, PagePlace};
+use super::{COUNTS, GROUP_STREAMS};
 use crate::catalog::{BlockRow, Payload};
+use crate::encoding::put_bytes;
 use crate::envelope::{self, Zip, section};
-use crate::error::{Error, Result};
+use crate::error::{AtPlace, Error, Result};
 use crate::index::{IndexBuilder, IndexSections};
+use crate::logs::grams::GramWriter;
 use crate::logs::millis;
-use crate::logs::page::Page;
+use crate::logs::page::{self, Page};
 use crate::metrics::block::{Manifest, Spool, TenantPlace};
 use crate::rocks::BlockSink;
 use crate::series::{TenantId, series_order};
@@ -28,6 +30,9 @@ pub struct LogBlockWriter {
     tenant: Option<Tenant>,
     index: IndexSections,
     group: LogGroup,
+    grams: GramWriter,
+    /// Counts of the group's pages.
+    counts: Vec<u8>,
     value: Vec<u8>,
 }
 
@@ -65,6 +70,8 @@ impl LogBlockWriter {
             tenant: None,
             index: IndexSections::default(),
             group: LogGroup::default(),
+            grams: GramWriter::default(),
+            counts: Vec::new(),
             value: Vec::new(),
         }
     }
@@ -115,6 +122,9 @@ impl LogBlockWriter {
             max: page.max,
         };
         self.value.extend_from_slice(&page.bytes);
+        put_bytes(&mut self.counts, &page.counts);
+        let lines = page::decode_text(&page.bytes).at(|| "a page to be written".to_owned())?;
+        self.grams.push(&lines, &mut self.spool)?;
         self.manifest.min_time = self.manifest.min_time.min(min);
         self.manifest.max_time = self.manifest.max_time.max(max);
         self.manifest.sample_count += u64::from(page.entries);
@@ -170,7 +180,11 @@ impl LogBlockWriter {
         let number = (self.manifest.series_count - 1) / GROUP_STREAMS;
         let body = std::mem::take(&mut self.group).encode();
         let sealed = envelope::seal(section::DIRECTORY, number, &body, Zip::IfSmaller)?;
-        self.spool.put(section::DIRECTORY, number, sealed)
+        self.spool.put(section::DIRECTORY, number, sealed)?;
+        let counts = std::mem::take(&mut self.counts);
+        let sealed = envelope::seal(section::DIRECTORY, COUNTS + number, &counts, Zip::IfSmaller)?;
+        self.grams.end_group();
+        self.spool.put(section::DIRECTORY, COUNTS + number, sealed)
     }
 
     /// Completes and syncs the block. It exists once it is ingested and committed.
@@ -181,6 +195,7 @@ impl LogBlockWriter {
         self.end_value()?;
         self.end_group()?;
         self.end_tenant()?;
+        self.grams.finish(&mut self.spool)?;
         let IndexSections { label_pages, postings, dictionaries } = self.index;
         let sections = [
             (section::LABELS, label_pages),

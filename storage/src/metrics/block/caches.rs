@@ -7,11 +7,13 @@ use crate::cache::Cache;
 use crate::catalog::BlockId;
 use crate::index::{IndexCaches, TenantIndex};
 use crate::logs::block::LogGroup;
+use crate::logs::counts::GroupCounts;
 use crate::series::TenantId;
 
 const INDEX_PARTS_BYTES: usize = 6 << 20;
 const GROUPS_BYTES: usize = 4 << 20;
 const LOG_GROUPS_BYTES: usize = 8 << 20;
+const LOG_COUNTS_BYTES: usize = 8 << 20;
 const TIMES_BYTES: usize = 4 << 20;
 const PAGES_BYTES: usize = 8 << 20;
 const INDEXES_BYTES: usize = 8 << 20;
@@ -22,6 +24,8 @@ pub struct BlockCaches {
     pub(super) index_parts: IndexCaches,
     /// Directories of log blocks, by block and number.
     pub(crate) log_groups: Cache<(BlockId, u32), Arc<LogGroup>>,
+    /// Counts of their pages, by block and number.
+    pub(crate) log_counts: Cache<(BlockId, u32), Arc<GroupCounts>>,
     /// Groups of the directory.
     pub(super) groups: Cache<(BlockId, u32), Arc<Group>>,
     /// Bodies of time vectors.
@@ -37,6 +41,7 @@ impl Default for BlockCaches {
         Self {
             index_parts: IndexCaches::new(INDEX_PARTS_BYTES),
             log_groups: Cache::new(LOG_GROUPS_BYTES),
+            log_counts: Cache::new(LOG_COUNTS_BYTES),
             groups: Cache::new(GROUPS_BYTES),
             times: Cache::new(TIMES_BYTES),
             pages: Cache::new(PAGES_BYTES),

@@ -205,6 +205,21 @@ impl Block {
         Ok(id..number * GROUP_SERIES + u32::from(end))
     }
 
+    /// Hands the body of a value that not every block has to `read`; answers whether it is there.
+    ///
+    /// # Errors
+    /// If it is damaged, or what `read` returns.
+    pub(crate) fn with_body_if_there(
+        &self,
+        section: u8,
+        number: u32,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        let Some(value) = self.rocks.get(self.row.id, section, number)? else { return Ok(false) };
+        read(&self.open_value(section, number, &value)?)?;
+        Ok(true)
+    }
+
     fn value(&self, section: u8, number: u32) -> Result<Value<'_>> {
         let found = self.rocks.get(self.row.id, section, number)?;
         found.ok_or_else(|| Error::corrupt(self.place(section, number), "it is missing"))

@@ -95,6 +95,18 @@ impl Spool {
         Ok(())
     }
 
+    /// All values that are in memory, in order of their keys.
+    #[cfg(test)]
+    pub(crate) fn take_all(&mut self) -> Vec<(u8, u32, Vec<u8>)> {
+        let mut values = std::mem::take(&mut self.values);
+        values.sort_by_key(|held| (held.section, held.number));
+        let value = |held: Held| match held.place {
+            Place::Memory(bytes) => Some((held.section, held.number, bytes)),
+            Place::File { .. } => None,
+        };
+        values.into_iter().filter_map(value).collect()
+    }
+
     fn read(&mut self, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         if let Some(file) = &mut self.file {
