@@ -186,7 +186,8 @@ impl<'a> Job<'a> {
             let by = self.tally_by(&labels);
             state.set_stream(labels);
             if let Some(by) = by {
-                self.tally(context, (set, index), by, &mut state, &mut buffer, &mut all)?;
+                let scratch = (&mut state, &mut buffer);
+                self.tally(context, (set, index), by, scratch, &mut all)?;
                 continue;
             }
             // The series of entries that change no label; found once a stream.
@@ -226,8 +227,7 @@ impl<'a> Job<'a> {
         context: &Context<'_>,
         (set, index): (&dyn StreamSet, usize),
         by: CountBy,
-        state: &mut EntryState,
-        buffer: &mut EntryBuffer,
+        (state, buffer): (&mut EntryState, &mut EntryBuffer),
         all: &mut Accumulated,
     ) -> Result<(), LogQueryError> {
         let before = all.series.len();
