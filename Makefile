@@ -5,7 +5,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench bench-protocols crash flips mutations model deny build-deps \
+.PHONY: help run build test explore check fmt clippy doc bench bench-bombs bench-protocols crash flips mutations model deny build-deps \
 	test-clients
 
 help: ## This list
@@ -39,6 +39,9 @@ doc: build-deps ## Documentation builds without warnings
 
 bench: build ## Ingest 100,000 series x 60 scrapes through HTTP and report
 	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- quick
+
+bench-bombs: build ## Bodies larger than they look: each refused in 100 ms, within the limit of memory
+	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- bombs
 
 bench-protocols: build ## The same samples by each protocol: CPU of the server for a sample
 	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- protocols --series 20000 --scrapes 100

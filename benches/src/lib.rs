@@ -8,6 +8,7 @@
 //! | [`celestrak`] | real orbital elements in order of arrival, compared bit for bit |
 //! | [`crash`] | kills the server under load and compares what is left |
 //! | [`decode`] | decoding alone, in this process |
+//! | [`bombs`] | bodies that are larger than they look |
 //! | [`protocols`] | what a sample costs the server by each protocol |
 //! | [`translate`] | a workload's samples in the messages of other protocols |
 //! | [`server`] | a server process: start, readiness, CPU and memory, end |
@@ -16,6 +17,7 @@
 //! | [`send`] | sends lanes of bodies, one connection each |
 //! | [`report`] | plain tables |
 
+pub mod bombs;
 pub mod celestrak;
 pub mod crash;
 pub mod decode;

@@ -20,12 +20,14 @@ pub(super) type Label = [Symbol; 2];
 /// Points with more attributes take the slow way, whose cost is not their square.
 const QUICK_MAX: usize = 32;
 /// Bytes that knowing an attribute or a bound costs.
-const KNOWN_BYTES: usize = 96;
+const KNOWN_BYTES: usize = 144;
 
 /// An attribute that was looked at.
 #[derive(Clone, Copy)]
 struct Known<'m> {
     key: &'m str,
+    /// The number of the key in the request.
+    key_number: usize,
     /// None if it is no label: it has no value, or nothing is left of its name.
     label: Option<Label>,
 }
@@ -62,6 +64,9 @@ fn symbols<'p>(
 pub(super) struct PointLabels<'m> {
     naming: Naming,
     known: HashMap<&'m [u8], Known<'m>>,
+    keys: HashMap<&'m str, usize>,
+    /// Numbers of keys that came one after the other in one point and are sorted.
+    sorted: Vec<usize>,
     /// Texts of numbers, by their bits.
     numbers: HashMap<u64, Symbol>,
     /// The attributes of the point.
@@ -75,6 +80,8 @@ impl<'m> PointLabels<'m> {
         Self {
             naming,
             known: HashMap::new(),
+            keys: HashMap::new(),
+            sorted: Vec::new(),
             numbers: HashMap::new(),
             current: Vec::new(),
             labels: Vec::new(),
@@ -110,7 +117,9 @@ impl<'m> PointLabels<'m> {
             None => None,
         };
         out.take(KNOWN_BYTES)?;
-        let known = Known { key, label };
+        let next = self.keys.len();
+        let key_number = *self.keys.entry(key).or_insert(next);
+        let known = Known { key, key_number, label };
         self.known.insert(message.rest(), known);
         Ok(known)
     }
@@ -134,13 +143,18 @@ impl<'m> PointLabels<'m> {
 
     /// False if attributes fall together in one label.
     fn make_quick(&mut self, shared: &Shared<'_, 'm>) -> bool {
-        let Self { current, labels, .. } = self;
+        let Self { current, labels, sorted, .. } = self;
         labels.clear();
         if current.len() > QUICK_MAX {
             return false;
         }
-        if !current.is_sorted_by_key(|known| known.key) {
-            current.sort_by_key(|known| known.key);
+        // The points of a metric have the same keys, as a rule.
+        if !current.iter().map(|known| known.key_number).eq(sorted.iter().copied()) {
+            if !current.is_sorted_by_key(|known| known.key) {
+                current.sort_by_key(|known| known.key);
+            }
+            sorted.clear();
+            sorted.extend(current.iter().map(|known| known.key_number));
         }
         for label in current.iter().filter_map(|known| known.label) {
             if labels.iter().any(|other| other[0] == label[0]) {
