@@ -5,8 +5,8 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench quick bench-logs bench-protocols crash \
-	power-cut flips mutations model deny build-deps \
+.PHONY: help run build test explore check fmt clippy doc bench quick bench-bombs bench-hostile bench-logs \
+	bench-operators bench-protocols bench-scale bench-churn crash power-cut flips mutations model deny build-deps \
 	test-clients
 
 help: ## This list
@@ -47,17 +47,20 @@ quick: build ## Ingest 100,000 series x 60 scrapes through HTTP and report
 	$(TARGET_DIR)/release/ephemeris-benches quick
 
 bench-logs: build ## Push 1,000,000 log lines, ask about them, report (LINES=dir, COUNT=n)
-	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- logs $(if $(LINES),--lines $(LINES)) \
+	$(TARGET_DIR)/release/ephemeris-benches logs $(if $(LINES),--lines $(LINES)) \
 		--lines-count $(or $(COUNT),1000000)
 
+bench-bombs: build ## Bodies larger than they look: each refused in 100 ms, within the limit of memory
+	$(TARGET_DIR)/release/ephemeris-benches bombs
+
 bench-protocols: build ## The same samples by each protocol: CPU of the server for a sample
-	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- protocols --series 20000 --scrapes 100
+	$(TARGET_DIR)/release/ephemeris-benches protocols --series 20000 --scrapes 100
 
 crash: build ## Kill the server 200 times under load and compare what is left (CYCLES=n)
-	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- crash --cycles $(or $(CYCLES),200)
+	$(TARGET_DIR)/release/ephemeris-benches crash --cycles $(or $(CYCLES),200)
 
 power-cut: build ## The same 20 times, dropping what was not synced (CYCLES=n)
-	$(CARGO) run $(PROFILE) --locked -p ephemeris-benches -- crash --power-cut --cycles $(or $(CYCLES),20)
+	$(TARGET_DIR)/release/ephemeris-benches crash --power-cut --cycles $(or $(CYCLES),20)
 
 flips: build-deps ## Damage data directories at random and ask what is left (COUNT=n)
 	EPHEMERIS_FLIPS=$(or $(COUNT),2000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- --nocapture tests::flips

@@ -11,6 +11,7 @@
 //! | [`logs`] | pushes log entries, asks questions about them, reports |
 //! | [`power_cut`] | a data directory as a power cut leaves it |
 //! | [`decode`] | decoding alone, in this process |
+//! | [`bombs`] | bodies that are larger than they look |
 //! | [`protocols`] | what a sample costs the server by each protocol |
 //! | [`translate`] | a workload's samples in the messages of other protocols |
 //! | [`server`] | a server process: start, readiness, CPU and memory, end |
@@ -20,6 +21,7 @@
 //! | [`send`] | sends lanes of bodies, one connection each |
 //! | [`report`] | plain tables |
 
+pub mod bombs;
 pub mod celestrak;
 pub mod crash;
 pub mod decode;

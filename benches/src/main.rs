@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use ephemeris_benches::side_by_side::{self, WithInstalled, load::Scenario, output::Comparison};
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
-    BenchError, Result, celestrak, crash, decode, logs, protocols, quick, report::Report,
+    BenchError, Result, bombs, celestrak, crash, decode, logs, protocols, quick, report::Report,
 };
 
 #[global_allocator]
@@ -66,6 +66,11 @@ enum Command {
     Decode {
         #[command(flatten)]
         workload: WorkloadArgs,
+    },
+    /// Send bodies that are larger than they look and see that each is refused at once.
+    Bombs {
+        #[command(flatten)]
+        server: ServerArgs,
     },
     /// Send the same samples by every protocol and report the CPU they cost the server.
     Protocols {
@@ -265,6 +270,11 @@ fn run(command: Command) -> Result<String> {
             server_flags: server.flags,
         }),
         Command::Decode { workload } => decode::run(&workload.shape()?),
+        Command::Bombs { server } => bombs::run(&bombs::Options {
+            binary: server.binary,
+            server_flags: server.flags,
+            time_max: Duration::from_millis(100),
+        }),
         Command::Protocols { workload, server } => protocols::run(&protocols::Options {
             shape: workload.shape()?,
             binary: server.binary,

@@ -112,41 +112,34 @@ pub fn decompress<'a>(
         return Ok(body);
     }
     check_size(body, limits)?;
-    let bad = |name| {
-        move |cause: io::Error| IngestError::BadCompression { name, cause: cause.to_string() }
-    };
     match compression {
         Compression::None => check_decompressed(body, limits),
         Compression::Snappy if !body.starts_with(SNAPPY_STREAM_START) => {
             decompress_snappy(body, limits, buffer)
         }
         Compression::Snappy => {
-            read_limited(snap::read::FrameDecoder::new(body), limits, buffer)
-                .map_err(bad("snappy"))?;
-            check_decompressed(buffer, limits)
+            let open = || Ok(snap::read::FrameDecoder::new(body));
+            read_limited("snappy", open, limits, buffer)
         }
         Compression::Gzip => {
-            read_limited(flate2::read::MultiGzDecoder::new(body), limits, buffer)
-                .map_err(bad("gzip"))?;
-            check_decompressed(buffer, limits)
+            let open = || Ok(flate2::read::MultiGzDecoder::new(body));
+            read_limited("gzip", open, limits, buffer)
         }
         Compression::Deflate if is_zlib(body) => {
-            read_limited(flate2::read::ZlibDecoder::new(body), limits, buffer)
-                .map_err(bad("deflate"))?;
-            check_decompressed(buffer, limits)
+            let open = || Ok(flate2::read::ZlibDecoder::new(body));
+            read_limited("deflate", open, limits, buffer)
         }
         Compression::Deflate => {
-            read_limited(flate2::read::DeflateDecoder::new(body), limits, buffer)
-                .map_err(bad("deflate"))?;
-            check_decompressed(buffer, limits)
+            let open = || Ok(flate2::read::DeflateDecoder::new(body));
+            read_limited("deflate", open, limits, buffer)
         }
         Compression::Zstd => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(body).and_then(|mut decoder| {
-                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map(|()| decoder)
-            });
-            let read = decoder.and_then(|decoder| read_limited(decoder, limits, buffer));
-            read.map_err(bad("zstd"))?;
-            check_decompressed(buffer, limits)
+            let open = || {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(body)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Ok(decoder)
+            };
+            read_limited("zstd", open, limits, buffer)
         }
     }
 }
@@ -155,12 +148,34 @@ fn is_zlib(body: &[u8]) -> bool {
     matches!(body, [a, b, ..] if a & 0x0f == 8 && (u16::from(*a) << 8 | u16::from(*b)) % 31 == 0)
 }
 
-/// Reads up to one byte beyond the limit.
-fn read_limited(reader: impl Read, limits: &Limits, buffer: &mut Vec<u8>) -> io::Result<()> {
+/// Reads what `open` gives. A body of more than [`BUFFER_KEEP_BYTES`] is first read for its length
+/// alone, so that one over the limit takes no memory and another exactly what it needs; a buffer
+/// that grew as it is filled would be there twice each time it moves.
+fn read_limited<'a, R: Read>(
+    name: &'static str,
+    open: impl Fn() -> io::Result<R>,
+    limits: &Limits,
+    buffer: &'a mut Vec<u8>,
+) -> Result<&'a [u8], IngestError> {
+    let bad = |cause: io::Error| IngestError::BadCompression { name, cause: cause.to_string() };
     buffer.clear();
     buffer.shrink_to(BUFFER_KEEP_BYTES);
-    let limit = limits.decompressed_bytes_max as u64 + 1;
-    reader.take(limit).read_to_end(buffer).map(drop)
+    // Pages that are not written to cost nothing; smaller buffers on the way there would.
+    buffer.reserve_exact(BUFFER_KEEP_BYTES);
+    let limit = limits.decompressed_bytes_max;
+    let mut reader = open().map_err(bad)?.take((limit as u64).saturating_add(1));
+    reader.by_ref().take(BUFFER_KEEP_BYTES as u64).read_to_end(buffer).map_err(bad)?;
+    if buffer.len() == BUFFER_KEEP_BYTES {
+        let rest = io::copy(&mut reader, &mut io::sink()).map_err(bad)?;
+        let got = usize::try_from(rest).unwrap_or(usize::MAX).saturating_add(BUFFER_KEEP_BYTES);
+        if got > limit {
+            return Err(IngestError::DecompressedTooLarge { got, limit });
+        }
+        buffer.clear();
+        buffer.reserve_exact(got);
+        open().map_err(bad)?.take(got as u64).read_to_end(buffer).map_err(bad)?;
+    }
+    check_decompressed(buffer, limits)
 }
 
 fn check_decompressed<'a>(message: &'a [u8], limits: &Limits) -> Result<&'a [u8], IngestError> {
@@ -230,6 +245,48 @@ mod tests {
         let error = decompress_snappy(body, limits, &mut buffer).expect_err("must be refused");
         assert_eq!(buffer.capacity(), 0, "memory was taken before the check");
         error
+    }
+
+    /// Zeros, compressed.
+    fn zeros(compression: Compression, count: usize) -> Vec<u8> {
+        let zeros = io::repeat(0).take(count as u64);
+        let (mut out, level) = (Vec::new(), flate2::Compression::fast());
+        let read = match compression {
+            Compression::Gzip => flate2::read::GzEncoder::new(zeros, level).read_to_end(&mut out),
+            Compression::Deflate => {
+                flate2::read::ZlibEncoder::new(zeros, level).read_to_end(&mut out)
+            }
+            Compression::Zstd => {
+                zstd::stream::read::Encoder::new(zeros, 1).and_then(|mut e| e.read_to_end(&mut out))
+            }
+            Compression::Snappy => snap::read::FrameEncoder::new(zeros).read_to_end(&mut out),
+            Compression::None => return vec![0; count],
+        };
+        read.expect("in memory");
+        out
+    }
+
+    #[test]
+    fn what_passes_the_limit_takes_no_memory_and_what_is_large_takes_its_size() {
+        let limit = 3 * BUFFER_KEEP_BYTES;
+        let limits = Limits { decompressed_bytes_max: limit, ..Limits::default() };
+        for compression in
+            [Compression::Gzip, Compression::Deflate, Compression::Zstd, Compression::Snappy]
+        {
+            let mut buffer = Vec::new();
+            let body = zeros(compression, 4 * limit);
+            let error = decompress(&body, compression, &limits, &mut buffer).expect_err("large");
+            let expected =
+                format!("{}", IngestError::DecompressedTooLarge { got: limit + 1, limit });
+            assert_eq!(error.to_string(), expected, "{compression:?}");
+            assert!(buffer.capacity() <= 2 * BUFFER_KEEP_BYTES, "{compression:?}");
+            for count in [BUFFER_KEEP_BYTES - 1, BUFFER_KEEP_BYTES, BUFFER_KEEP_BYTES + 1, limit] {
+                let body = zeros(compression, count);
+                let message = decompress(&body, compression, &limits, &mut buffer).expect("fits");
+                assert!(message.len() == count && message.iter().all(|b| *b == 0));
+            }
+            assert_eq!(buffer.capacity(), limit, "{compression:?}");
+        }
     }
 
     #[test]

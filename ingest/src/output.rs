@@ -1,7 +1,7 @@
 //! Writes series as a remote-write 2.0 message, not compressed: the form in which the WAL keeps
 //! what was translated.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::error::IngestError;
 
@@ -17,7 +17,7 @@ pub const NO_POINT: u32 = u32::MAX;
 pub(crate) type Symbol = u32;
 
 /// What a family says of itself, as symbols.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FamilyInfo {
     pub(crate) metric_type: u8,
     pub(crate) help: Symbol,
@@ -61,7 +61,8 @@ impl Output {
         output
     }
 
-    fn take(&mut self, bytes: usize) -> Result<(), IngestError> {
+    /// Takes `bytes` of the memory that the request may use.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), IngestError> {
         let too_large = IngestError::BatchTooLarge { limit: self.limit };
         self.left = self.left.checked_sub(bytes).ok_or(too_large)?;
         Ok(())
@@ -82,15 +83,23 @@ impl Output {
 
     /// Begins a series with these labels.
     pub(crate) fn open(&mut self, labels: &[[Symbol; 2]]) {
+        self.open_with(labels.iter().copied());
+    }
+
+    /// Begins a series with these labels.
+    #[inline]
+    pub(crate) fn open_with(&mut self, labels: impl Iterator<Item = [Symbol; 2]>) {
         self.open.clear();
-        self.nested.clear();
-        for number in labels.as_flattened() {
-            varint(&mut self.nested, u64::from(*number));
+        let start = begin(&mut self.open, 1);
+        for [name, value] in labels {
+            varint(&mut self.open, u64::from(name));
+            varint(&mut self.open, u64::from(value));
         }
-        bytes(&mut self.open, 1, &self.nested);
+        end(&mut self.open, start);
     }
 
     /// A float sample of the open series, from data point `point`.
+    #[inline]
     pub(crate) fn sample(
         &mut self,
         point: u32,
@@ -100,11 +109,11 @@ impl Output {
     ) -> Result<(), IngestError> {
         self.take(ORIGIN_BYTES)?;
         self.sample_points.push(point);
-        self.nested.clear();
-        double(&mut self.nested, 1, value);
-        number(&mut self.nested, 2, timestamp_ms.cast_unsigned());
-        number(&mut self.nested, 3, start_ms.cast_unsigned());
-        bytes(&mut self.open, 2, &self.nested);
+        let start = begin(&mut self.open, 2);
+        double(&mut self.open, 1, value);
+        number(&mut self.open, 2, timestamp_ms.cast_unsigned());
+        number(&mut self.open, 3, start_ms.cast_unsigned());
+        end(&mut self.open, start);
         Ok(())
     }
 
@@ -131,12 +140,12 @@ impl Output {
 
     /// Ends the open series.
     pub(crate) fn close(&mut self, info: FamilyInfo) -> Result<(), IngestError> {
-        self.nested.clear();
-        number(&mut self.nested, 1, u64::from(info.metric_type));
-        number(&mut self.nested, 3, u64::from(info.help));
-        number(&mut self.nested, 4, u64::from(info.unit));
-        if !self.nested.is_empty() {
-            bytes(&mut self.open, 5, &self.nested);
+        if info != FamilyInfo::default() {
+            let start = begin(&mut self.open, 5);
+            number(&mut self.open, 1, u64::from(info.metric_type));
+            number(&mut self.open, 3, u64::from(info.help));
+            number(&mut self.open, 4, u64::from(info.unit));
+            end(&mut self.open, start);
         }
         self.take(self.open.len() + 6)?;
         bytes(&mut self.series, 5, &self.open);
@@ -150,7 +159,29 @@ impl Output {
     }
 }
 
+/// Begins a field of bytes that are written in place; gives what [`end`] is to be told.
+#[inline]
+fn begin(out: &mut Vec<u8>, field: u32) -> usize {
+    varint(out, u64::from(field) << 3 | 2);
+    out.push(0);
+    out.len()
+}
+
+/// Ends a field of bytes: writes its length, for which room is made if it needs more than a byte.
+#[inline]
+fn end(out: &mut Vec<u8>, start: usize) {
+    let length = out.len() - start;
+    if let (Some(room), Ok(short @ 0..0x80)) = (out.get_mut(start - 1), u8::try_from(length)) {
+        *room = short;
+    } else {
+        let mut long = Vec::new();
+        varint(&mut long, length as u64);
+        out.splice(start - 1..start, long);
+    }
+}
+
 /// Appends a varint.
+#[inline]
 pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);

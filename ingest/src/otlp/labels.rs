@@ -19,7 +19,7 @@ pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 pub(super) struct ResourceLabels<'a> {
     /// `job` and `instance`, as far as they are known.
     pub(super) identity: Vec<Pair<'a>>,
-    promoted: Vec<Pair<'a>>,
+    pub(super) promoted: Vec<Pair<'a>>,
     /// Labels of `target_info` beside the identity.
     pub(super) info: Vec<Pair<'a>>,
 }

@@ -3,6 +3,8 @@
 //! The order of fields is free, so each message is looked through once for what describes it, and
 //! its parts are noted as places to read from later.
 
+use std::borrow::Cow;
+
 use crate::error::IngestError;
 use crate::wire::{Field, Reader, WireType};
 
@@ -103,7 +105,7 @@ fn read_scope<'a>(mut reader: Reader<'a>, scope: &mut Scope<'a>) -> Result<(), I
 }
 
 /// Which kind of data a metric has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum DataKind {
     #[default]
     None,
@@ -115,7 +117,7 @@ pub(super) enum DataKind {
 }
 
 /// How points of a metric relate to those before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Temporality {
     #[default]
     Unspecified,
@@ -130,7 +132,7 @@ pub(super) struct Metric<'a> {
     pub(super) description: &'a str,
     pub(super) unit: &'a str,
     /// What the sender says of the type in Prometheus (`prometheus.type`).
-    pub(super) type_hint: String,
+    pub(super) type_hint: &'a str,
     pub(super) kind: DataKind,
     /// The message that holds the points, in field 1.
     pub(super) data: Option<Reader<'a>>,
@@ -190,8 +192,11 @@ impl<'a> Metric<'a> {
         let mut pairs = Vec::new();
         push_attribute(reader, field, &mut pairs)?;
         for pair in pairs {
-            if pair.key == "prometheus.type" {
-                self.type_hint = pair.value.into_owned();
+            // Only a text can be one of the types.
+            if let (Attribute { key: "prometheus.type", .. }, Cow::Borrowed(text)) =
+                (&pair, &pair.value)
+            {
+                self.type_hint = text;
             }
         }
         Ok(())

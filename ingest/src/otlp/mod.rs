@@ -7,7 +7,8 @@
 //! | [`json`] | a request in JSON, brought into protobuf |
 //! | `message`, `point`, `attributes` | a request in protobuf, read in place |
 //! | `translate`, `write` | the walk through a request: from points to samples |
-//! | `naming`, `labels` | names and label sets |
+//! | `naming`, `labels`, `symbols` | names and label sets, as texts and as symbols |
+//! | `family` | what a metric becomes |
 //! | `histogram` | histograms as native histograms |
 //! | `delta` | delta points added up |
 //! | [`logs`] | from log records to entries |
@@ -19,6 +20,7 @@ pub mod logs;
 
 mod attributes;
 mod delta;
+mod family;
 mod histogram;
 mod labels;
 mod message;
@@ -26,6 +28,7 @@ mod naming;
 mod options;
 mod point;
 mod schema;
+mod symbols;
 mod translate;
 mod write;
 

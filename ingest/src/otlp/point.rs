@@ -16,7 +16,8 @@ const NO_RECORDED_VALUE: u64 = 1;
 /// What points of every kind have.
 #[derive(Debug, Default)]
 pub(super) struct Point<'a> {
-    pub(super) attributes: Vec<Attribute<'a>>,
+    /// Messages of attributes, one more than is read at most.
+    pub(super) attributes: Vec<Reader<'a>>,
     pub(super) start_ns: u64,
     pub(super) time_ns: u64,
     pub(super) flags: u64,
@@ -95,19 +96,33 @@ impl<'a> Point<'a> {
         self.attributes.len() > ATTRIBUTES_MAX
     }
 
-    /// Reads a point of a metric of this kind.
-    pub(super) fn read(kind: DataKind, reader: Reader<'a>) -> Result<Self, IngestError> {
+    /// Reads a point of a metric of this kind. `attributes` is empty; its memory is used.
+    pub(super) fn read(
+        kind: DataKind,
+        reader: Reader<'a>,
+        attributes: Vec<Reader<'a>>,
+    ) -> Result<Self, IngestError> {
+        let point = Self { attributes, ..Self::default() };
         match kind {
-            DataKind::None => Ok(Self::default()),
-            DataKind::Gauge | DataKind::Sum => Self::read_number(reader),
-            DataKind::Histogram => Self::read_explicit(reader),
-            DataKind::Exponential => Self::read_exponential(reader),
-            DataKind::Summary => Self::read_summary(reader),
+            DataKind::None => Ok(point),
+            DataKind::Gauge | DataKind::Sum => point.read_number(reader),
+            DataKind::Histogram => point.read_explicit(reader),
+            DataKind::Exponential => point.read_exponential(reader),
+            DataKind::Summary => point.read_summary(reader),
         }
     }
 
-    fn read_number(mut r: Reader<'a>) -> Result<Self, IngestError> {
-        let mut point = Self::default();
+    fn push_attribute(&mut self, r: &mut Reader<'a>, field: Field) -> Result<(), IngestError> {
+        field.expect(WireType::Length, "attribute")?;
+        let message = r.message("attribute")?;
+        if self.attributes.len() <= ATTRIBUTES_MAX {
+            self.attributes.push(message);
+        }
+        Ok(())
+    }
+
+    fn read_number(mut self, mut r: Reader<'a>) -> Result<Self, IngestError> {
+        let point = &mut self;
         while let Some(field) = r.field()? {
             match field.number {
                 2 => point.start_ns = fixed64(&mut r, field)?,
@@ -115,16 +130,16 @@ impl<'a> Point<'a> {
                 4 => point.value = PointValue::Double(f64::from_bits(fixed64(&mut r, field)?)),
                 5 => point.push_exemplar(&mut r, field)?,
                 6 => point.value = PointValue::Int(fixed64(&mut r, field)?.cast_signed()),
-                7 => push_attribute(&mut r, field, &mut point.attributes)?,
+                7 => point.push_attribute(&mut r, field)?,
                 8 => point.flags = varint(&mut r, field)?,
                 _ => r.skip(field)?,
             }
         }
-        Ok(point)
+        Ok(self)
     }
 
-    fn read_explicit(mut r: Reader<'a>) -> Result<Self, IngestError> {
-        let (mut point, mut value) = (Self::default(), ExplicitValue::default());
+    fn read_explicit(mut self, mut r: Reader<'a>) -> Result<Self, IngestError> {
+        let (point, mut value) = (&mut self, ExplicitValue::default());
         while let Some(field) = r.field()? {
             match field.number {
                 2 => point.start_ns = fixed64(&mut r, field)?,
@@ -134,20 +149,20 @@ impl<'a> Point<'a> {
                 6 => each_fixed64(&mut r, field, |n| push(&mut value.counts, n))?,
                 7 => each_fixed64(&mut r, field, |n| push(&mut value.bounds, f64::from_bits(n)))?,
                 8 => point.push_exemplar(&mut r, field)?,
-                9 => push_attribute(&mut r, field, &mut point.attributes)?,
+                9 => point.push_attribute(&mut r, field)?,
                 10 => point.flags = varint(&mut r, field)?,
                 _ => r.skip(field)?,
             }
         }
         point.value = PointValue::Histogram(value);
-        Ok(point)
+        Ok(self)
     }
 
-    fn read_exponential(mut r: Reader<'a>) -> Result<Self, IngestError> {
-        let (mut point, mut value) = (Self::default(), ExponentialValue::default());
+    fn read_exponential(mut self, mut r: Reader<'a>) -> Result<Self, IngestError> {
+        let (point, mut value) = (&mut self, ExponentialValue::default());
         while let Some(field) = r.field()? {
             match field.number {
-                1 => push_attribute(&mut r, field, &mut point.attributes)?,
+                1 => point.push_attribute(&mut r, field)?,
                 2 => point.start_ns = fixed64(&mut r, field)?,
                 3 => point.time_ns = fixed64(&mut r, field)?,
                 4 => value.count = fixed64(&mut r, field)?,
@@ -163,11 +178,11 @@ impl<'a> Point<'a> {
             }
         }
         point.value = PointValue::Exponential(value);
-        Ok(point)
+        Ok(self)
     }
 
-    fn read_summary(mut r: Reader<'a>) -> Result<Self, IngestError> {
-        let (mut point, mut value) = (Self::default(), SummaryValue::default());
+    fn read_summary(mut self, mut r: Reader<'a>) -> Result<Self, IngestError> {
+        let (point, mut value) = (&mut self, SummaryValue::default());
         while let Some(field) = r.field()? {
             match field.number {
                 2 => point.start_ns = fixed64(&mut r, field)?,
@@ -179,13 +194,13 @@ impl<'a> Point<'a> {
                     let quantile = read_quantile(r.message("quantile")?)?;
                     push(&mut value.quantiles, quantile);
                 }
-                7 => push_attribute(&mut r, field, &mut point.attributes)?,
+                7 => point.push_attribute(&mut r, field)?,
                 8 => point.flags = varint(&mut r, field)?,
                 _ => r.skip(field)?,
             }
         }
         point.value = PointValue::Summary(value);
-        Ok(point)
+        Ok(self)
     }
 
     fn push_exemplar(&mut self, r: &mut Reader<'a>, field: Field) -> Result<(), IngestError> {

@@ -9,11 +9,12 @@ use crate::error::IngestError;
 use crate::wire::Reader;
 
 use super::delta::Session;
-use super::labels::{Pair, ResourceLabels, point_labels, scope_labels, set};
-use super::message::{DataKind, Metric, Temporality, each, resource, scope};
-use super::naming::{NameKind, metric_name, unit_text};
-use super::options::{DeltaMode, Options};
+use super::family::Families;
+use super::labels::{ResourceLabels, scope_labels, set};
+use super::message::{Metric, each, resource, scope};
+use super::options::Options;
 use super::point::Point;
+use super::symbols::{PointLabels, Shared};
 use super::write::Series;
 use crate::output::{FamilyInfo, NO_POINT, Output};
 
@@ -95,6 +96,9 @@ pub fn translate(
         options,
         deltas,
         out: Output::new(limits.batch_bytes_max),
+        families: Families::default(),
+        labels: PointLabels::new(options.naming),
+        attributes: Vec::new(),
         points: 0,
         refused: Refused::default(),
     };
@@ -111,43 +115,37 @@ pub fn translate(
     })
 }
 
-struct Walk<'a, 'd> {
-    options: &'a Options,
-    deltas: &'a mut Session<'d>,
+struct Walk<'m, 'o, 'd> {
+    options: &'o Options,
+    deltas: &'o mut Session<'d>,
     out: Output,
+    families: Families<'m>,
+    labels: PointLabels<'m>,
+    /// Kept for its memory.
+    attributes: Vec<Reader<'m>>,
     /// Points met so far, so the number of the next.
     points: u32,
     refused: Refused,
 }
 
-/// The family a metric becomes.
-pub(super) struct Family {
-    pub(super) name: String,
-    pub(super) info: FamilyInfo,
-    pub(super) kind: DataKind,
-    pub(super) is_monotonic: bool,
-    /// Its points are to be added up.
-    pub(super) accumulates: bool,
-}
-
-impl Walk<'_, '_> {
-    fn resource(&mut self, part: Reader<'_>) -> Result<(), IngestError> {
+impl<'m> Walk<'m, '_, '_> {
+    fn resource(&mut self, part: Reader<'m>) -> Result<(), IngestError> {
         let resource = resource(part)?;
         let labels = ResourceLabels::new(&resource, self.options);
         let mut times = Times::default();
         each(part, 2, "scope metrics", |part| {
             let scope = scope(part)?;
             let scope = scope_labels(&scope, self.options);
-            each(part, 2, "metric", |metric| self.metric(metric, &labels, &scope, &mut times))
+            let shared = Shared::new(&labels, &scope, &mut self.out)?;
+            each(part, 2, "metric", |metric| self.metric(metric, &shared, &mut times))
         })?;
         self.target_info(&labels, times)
     }
 
-    fn metric<'m>(
+    fn metric(
         &mut self,
         part: Reader<'m>,
-        resource: &ResourceLabels<'m>,
-        scope: &[Pair<'m>],
+        shared: &Shared<'_, 'm>,
         times: &mut Times,
     ) -> Result<(), IngestError> {
         let metric = Metric::read(part)?;
@@ -155,74 +153,35 @@ impl Walk<'_, '_> {
             self.refused.warn(|| format!("metric {:?} has no data", metric.name));
             return Ok(());
         };
-        let family = self.family(&metric)?;
+        let Self { out, labels, deltas, options, .. } = self;
+        let family = self.families.of(&metric, options, out)?;
         each(data, 1, "data point", |part| {
             let number = self.points;
             self.points = number
                 .checked_add(1)
                 .ok_or_else(|| IngestError::BadMessage("more than 2^32 data points".to_owned()))?;
-            let mut point = Point::read(metric.kind, part)?;
-            let result = match &family {
+            let mut attributes = std::mem::take(&mut self.attributes);
+            attributes.clear();
+            let point = Point::read(metric.kind, part, attributes)?;
+            labels.take(&point.attributes, out)?;
+            let result = match family {
                 Ok(_) if point.time_ns == 0 => Err("point has no time".to_owned()),
                 Ok(_) if point.has_too_many_attributes() => {
                     Err("point has too many attributes".to_owned())
                 }
                 Ok(family) => {
-                    let naming = self.options.naming;
-                    let labels = point_labels(&mut point.attributes, resource, scope, naming);
                     times.add(time_ms(point.time_ns));
-                    let (out, deltas) = (&mut self.out, &mut *self.deltas);
-                    let (options, symbols) = (self.options, Vec::new());
-                    Series { out, deltas, options, family, labels, symbols, number }
-                        .write(&point)?
+                    labels.make(&point.attributes, shared, out)?;
+                    Series { out, deltas, options, family, labels, shared, number }.write(&point)?
                 }
                 Err(text) => Err(text.clone()),
             };
             if let Err(text) = result {
                 self.refused.add(1, format!("{text}: metric {:?}", metric.name));
             }
+            self.attributes = point.attributes;
             Ok(())
         })
-    }
-
-    /// What the metric becomes, or why none of its points can be used.
-    fn family(&mut self, metric: &Metric<'_>) -> Result<Result<Family, String>, IngestError> {
-        let is_counter = metric.kind == DataKind::Sum && metric.is_monotonic;
-        let temporal =
-            matches!(metric.kind, DataKind::Sum | DataKind::Histogram | DataKind::Exponential);
-        if temporal && metric.temporality == Temporality::Unspecified {
-            return Ok(Err("metric has no aggregation temporality".to_owned()));
-        }
-        let name_kind = match metric.kind {
-            DataKind::Sum if is_counter => NameKind::Counter,
-            DataKind::Gauge => NameKind::Gauge,
-            _ => NameKind::Other,
-        };
-        let Some(name) = metric_name(self.options.naming, metric.name, metric.unit, name_kind)
-        else {
-            return Ok(Err("name of metric has no usable character".to_owned()));
-        };
-        let is_delta = temporal && metric.temporality == Temporality::Delta;
-        let accumulates = is_delta && self.options.delta == DeltaMode::Accumulate;
-        let metric_type = match metric.kind {
-            _ if is_delta && !accumulates => MetricType::Unknown,
-            DataKind::Sum if is_counter => MetricType::Counter,
-            DataKind::Histogram | DataKind::Exponential => MetricType::Histogram,
-            DataKind::Summary => MetricType::Summary,
-            _ => match metric.type_hint.as_str() {
-                "unknown" => MetricType::Unknown,
-                "info" => MetricType::Info,
-                "stateset" => MetricType::StateSet,
-                _ => MetricType::Gauge,
-            },
-        };
-        let info = FamilyInfo {
-            metric_type: metric_type as u8,
-            help: self.out.symbol(metric.description)?,
-            unit: self.out.symbol(&unit_text(metric.unit))?,
-        };
-        let (kind, is_monotonic) = (metric.kind, metric.is_monotonic);
-        Ok(Ok(Family { name, info, kind, is_monotonic, accumulates }))
     }
 
     /// Writes `target_info` for the times the resource has points at.

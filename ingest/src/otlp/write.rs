@@ -6,6 +6,7 @@ use crate::error::IngestError;
 
 use super::attributes::hex;
 use super::delta::{Added, Session, Window};
+use super::family::{Family, Suffix};
 use super::histogram::{
     STALE, check_explicit, encode_custom, encode_exponential, encode_stale, reduce,
 };
@@ -16,7 +17,8 @@ use super::point::{
     BUCKETS_MAX, ExplicitValue, ExponentialValue, Point, PointExemplar, PointValue, SummaryValue,
     count_value, int_value,
 };
-use super::translate::{Family, time_ms};
+use super::symbols::{Label, PointLabels, Shared};
+use super::translate::time_ms;
 use crate::output::{Output, Symbol};
 
 /// Characters that the labels of an exemplar may have; attributes beyond are left out.
@@ -27,11 +29,10 @@ pub(super) struct Series<'w, 'd, 'm> {
     pub(super) out: &'w mut Output,
     pub(super) deltas: &'w mut Session<'d>,
     pub(super) options: &'w Options,
-    pub(super) family: &'w Family,
-    /// Labels of the point, without a name.
-    pub(super) labels: Vec<Pair<'m>>,
-    /// The same as symbols, once they are needed.
-    pub(super) symbols: Vec<[Symbol; 2]>,
+    pub(super) family: &'w mut Family,
+    /// They hold the labels of the point.
+    pub(super) labels: &'w mut PointLabels<'m>,
+    pub(super) shared: &'w Shared<'w, 'm>,
     /// Number of the point.
     pub(super) number: u32,
 }
@@ -55,7 +56,7 @@ impl At {
 
 impl<'m> Series<'_, '_, 'm> {
     /// Writes the samples of `point`.
-    pub(super) fn write(&mut self, point: &Point<'_>) -> Result<Verdict, IngestError> {
+    pub(super) fn write(&mut self, point: &Point<'m>) -> Result<Verdict, IngestError> {
         let at = At::new(time_ms(point.time_ns), time_ms(point.start_ns));
         match &point.value {
             PointValue::Histogram(value) => self.explicit(point, value, at),
@@ -68,11 +69,11 @@ impl<'m> Series<'_, '_, 'm> {
         }
     }
 
-    const fn window(point: &Point<'_>) -> Window {
+    const fn window(point: &Point<'m>) -> Window {
         Window { start_ns: point.start_ns, time_ns: point.time_ns }
     }
 
-    fn number(&mut self, point: &Point<'_>, value: f64, at: At) -> Result<Verdict, IngestError> {
+    fn number(&mut self, point: &Point<'m>, value: f64, at: At) -> Result<Verdict, IngestError> {
         let (mut value, mut at) = (value, at);
         if point.is_absent() {
             value = STALE;
@@ -80,7 +81,7 @@ impl<'m> Series<'_, '_, 'm> {
             if self.family.is_monotonic && (value.is_nan() || value < 0.0) {
                 return Ok(Err("delta of a monotonic sum is not positive".to_owned()));
             }
-            let labels = self.named("");
+            let labels = self.named(point)?;
             match self.deltas.number(&labels, Self::window(point), value)? {
                 Added::Total(total, start_ms) => {
                     (value, at) = (total, At::new(at.time_ms, start_ms));
@@ -89,19 +90,19 @@ impl<'m> Series<'_, '_, 'm> {
                 Added::Refused(text) => return Ok(Err(text)),
             }
         }
-        let symbols = self.symbols("", None)?;
+        let name = self.family.symbol;
         let exemplars = if self.family.kind == DataKind::Sum {
             self.exemplars(&point.exemplars, f64::NEG_INFINITY, f64::INFINITY)?
         } else {
             Vec::new()
         };
-        self.sample(&symbols, value, at, &exemplars)?;
+        self.sample(name, None, (value, at), &exemplars)?;
         Ok(Ok(()))
     }
 
     fn explicit(
         &mut self,
-        point: &Point<'_>,
+        point: &Point<'m>,
         value: &ExplicitValue,
         at: At,
     ) -> Result<Verdict, IngestError> {
@@ -111,7 +112,7 @@ impl<'m> Series<'_, '_, 'm> {
         if !self.family.accumulates || point.is_absent() {
             return self.write_explicit(point, value, at);
         }
-        let labels = self.named("");
+        let labels = self.named(point)?;
         match self.deltas.explicit(&labels, Self::window(point), value)? {
             Added::Total(total, start_ms) => {
                 self.write_explicit(point, &total, At::new(at.time_ms, start_ms))
@@ -123,7 +124,7 @@ impl<'m> Series<'_, '_, 'm> {
 
     fn write_explicit(
         &mut self,
-        point: &Point<'_>,
+        point: &Point<'m>,
         value: &ExplicitValue,
         at: At,
     ) -> Result<Verdict, IngestError> {
@@ -138,31 +139,33 @@ impl<'m> Series<'_, '_, 'm> {
         let stale = point.is_absent();
         let shown = |n: f64| if stale { STALE } else { n };
         let (mut below, mut lower) = (0_u64, f64::NEG_INFINITY);
+        let bucket = self.family.suffixed(Suffix::Bucket, self.out)?;
+        let le = self.out.symbol("le")?;
         for (bound, count) in value.bounds.iter().zip(&value.counts) {
             if bound.is_infinite() && *bound > 0.0 {
                 break;
             }
             below = below.saturating_add(*count);
-            let symbols = self.symbols("_bucket", Some(("le", &bound.to_string())))?;
+            let le = [le, self.labels.number(*bound, self.out)?];
             let exemplars = self.exemplars(&point.exemplars, lower, *bound)?;
-            self.sample(&symbols, shown(count_value(below)), at, &exemplars)?;
+            self.sample(bucket, Some(le), (shown(count_value(below)), at), &exemplars)?;
             lower = *bound;
         }
-        let symbols = self.symbols("_bucket", Some(("le", "+Inf")))?;
+        let le = [le, self.out.symbol("+Inf")?];
         let exemplars = self.exemplars(&point.exemplars, lower, f64::INFINITY)?;
-        self.sample(&symbols, shown(count_value(value.count)), at, &exemplars)?;
+        self.sample(bucket, Some(le), (shown(count_value(value.count)), at), &exemplars)?;
         if let Some(sum) = value.sum.or(stale.then_some(0.0)) {
-            let symbols = self.symbols("_sum", None)?;
-            self.sample(&symbols, shown(sum), at, &[])?;
+            let name = self.family.suffixed(Suffix::Sum, self.out)?;
+            self.sample(name, None, (shown(sum), at), &[])?;
         }
-        let symbols = self.symbols("_count", None)?;
-        self.sample(&symbols, shown(count_value(value.count)), at, &[])?;
+        let name = self.family.suffixed(Suffix::Count, self.out)?;
+        self.sample(name, None, (shown(count_value(value.count)), at), &[])?;
         Ok(Ok(()))
     }
 
     fn exponential(
         &mut self,
-        point: &Point<'_>,
+        point: &Point<'m>,
         value: &ExponentialValue,
         at: At,
     ) -> Result<Verdict, IngestError> {
@@ -176,7 +179,7 @@ impl<'m> Series<'_, '_, 'm> {
         if !self.family.accumulates {
             return self.native(point, &encode_exponential(&value, at.time_ms, at.start_ms));
         }
-        let labels = self.named("");
+        let labels = self.named(point)?;
         match self.deltas.exponential(&labels, Self::window(point), &value)? {
             Added::Total(total, start_ms) => {
                 let at = At::new(at.time_ms, start_ms);
@@ -187,10 +190,9 @@ impl<'m> Series<'_, '_, 'm> {
         }
     }
 
-    fn native(&mut self, point: &Point<'_>, message: &[u8]) -> Result<Verdict, IngestError> {
-        let symbols = self.symbols("", None)?;
+    fn native(&mut self, point: &Point<'m>, message: &[u8]) -> Result<Verdict, IngestError> {
         let exemplars = self.exemplars(&point.exemplars, f64::NEG_INFINITY, f64::INFINITY)?;
-        self.out.open(&symbols);
+        self.open(self.family.symbol, None)?;
         self.out.histogram(self.number, message)?;
         self.close(&exemplars)?;
         Ok(Ok(()))
@@ -198,7 +200,7 @@ impl<'m> Series<'_, '_, 'm> {
 
     fn summary(
         &mut self,
-        point: &Point<'_>,
+        point: &Point<'m>,
         value: &SummaryValue,
         at: At,
     ) -> Result<Verdict, IngestError> {
@@ -206,60 +208,42 @@ impl<'m> Series<'_, '_, 'm> {
             return Ok(Err(format!("summary has more than {BUCKETS_MAX} quantiles")));
         }
         let shown = |n: f64| if point.is_absent() { STALE } else { n };
+        let label = self.out.symbol("quantile")?;
         for (quantile, value) in &value.quantiles {
-            let symbols = self.symbols("", Some(("quantile", &quantile.to_string())))?;
-            self.sample(&symbols, shown(*value), at, &[])?;
+            let quantile = [label, self.labels.number(*quantile, self.out)?];
+            self.sample(self.family.symbol, Some(quantile), (shown(*value), at), &[])?;
         }
-        let symbols = self.symbols("_sum", None)?;
-        self.sample(&symbols, shown(value.sum), at, &[])?;
-        let symbols = self.symbols("_count", None)?;
-        self.sample(&symbols, shown(count_value(value.count)), at, &[])?;
+        let name = self.family.suffixed(Suffix::Sum, self.out)?;
+        self.sample(name, None, (shown(value.sum), at), &[])?;
+        let name = self.family.suffixed(Suffix::Count, self.out)?;
+        self.sample(name, None, (shown(count_value(value.count)), at), &[])?;
         Ok(Ok(()))
     }
 
-    /// The labels with the name of the family and a suffix.
-    fn named(&self, suffix: &str) -> Vec<Pair<'m>> {
-        let mut labels = self.labels.clone();
-        let name = format!("{}{suffix}", self.family.name);
-        set(&mut labels, (Cow::Borrowed("__name__"), Cow::Owned(name)));
-        labels
+    /// The labels of the point with the name of the family, as texts.
+    fn named(&self, point: &Point<'m>) -> Result<Vec<Pair<'m>>, IngestError> {
+        let mut labels = self.labels.pairs(&point.attributes, self.shared)?;
+        set(&mut labels, (Cow::Borrowed("__name__"), Cow::Owned(self.family.name.clone())));
+        Ok(labels)
     }
 
-    /// The labels as symbols, with the name of the family and a suffix, and one label more.
-    fn symbols(
-        &mut self,
-        suffix: &str,
-        more: Option<(&str, &str)>,
-    ) -> Result<Vec<[Symbol; 2]>, IngestError> {
-        if self.symbols.is_empty() {
-            for (name, value) in &self.labels {
-                self.symbols.push([self.out.symbol(name)?, self.out.symbol(value)?]);
-            }
-        }
-        let name = if suffix.is_empty() {
-            self.out.symbol(&self.family.name)?
-        } else {
-            self.out.symbol(&format!("{}{suffix}", self.family.name))?
-        };
-        let mut own = vec![[self.out.symbol("__name__")?, name]];
-        if let Some((name, value)) = more {
-            own.push([self.out.symbol(name)?, self.out.symbol(value)?]);
-        }
-        let is_own = |pair: &&[Symbol; 2]| own.iter().any(|[name, _]| *name == pair[0]);
-        let mut symbols = Vec::with_capacity(self.symbols.len() + own.len());
-        symbols.extend(self.symbols.iter().filter(|pair| !is_own(pair)));
-        symbols.append(&mut own);
-        Ok(symbols)
+    /// Begins a series with the labels of the point, this name and one label more.
+    fn open(&mut self, name: Symbol, more: Option<Label>) -> Result<(), IngestError> {
+        let name = [self.out.symbol("__name__")?, name];
+        let own = |label: &Label| label[0] == name[0] || more.is_some_and(|m| m[0] == label[0]);
+        let labels = self.labels.labels().iter().copied().filter(|label| !own(label));
+        self.out.open_with(labels.chain([name]).chain(more));
+        Ok(())
     }
 
     fn sample(
         &mut self,
-        symbols: &[[Symbol; 2]],
-        value: f64,
-        at: At,
+        name: Symbol,
+        more: Option<Label>,
+        (value, at): (f64, At),
         exemplars: &[Exemplar],
     ) -> Result<(), IngestError> {
-        self.out.open(symbols);
+        self.open(name, more)?;
         self.out.sample(self.number, at.time_ms, value, at.start_ms)?;
         self.close(exemplars)
     }
