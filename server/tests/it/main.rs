@@ -9,6 +9,7 @@ mod grpc;
 mod import;
 mod isolation;
 mod loki_api;
+mod loki_export;
 mod loki_push;
 mod loki_tail;
 mod otlp;
