@@ -11,6 +11,7 @@ mod isolation;
 mod loki_api;
 mod loki_export;
 mod loki_push;
+mod loki_real;
 mod loki_tail;
 mod otlp;
 mod otlp_logs;
