@@ -16,12 +16,15 @@ use ephemeris_ingest::body::compress_snappy;
 use ephemeris_ingest::proto::write_v1::{Label, Sample, TimeSeries, WriteRequest};
 use prost::Message as _;
 
+use self::logs::LogLane;
 use crate::client::Client;
 use crate::power_cut::PowerCut;
 use crate::query;
 use crate::report::{Report, grouped};
 use crate::server::Server;
 use crate::{BenchError, Result, fail};
+
+mod logs;
 
 /// Writers, each with series of its own.
 const LANES: u64 = 3;
@@ -104,24 +107,29 @@ pub fn run(options: &Options) -> Result<Report> {
             last: Vec::new(),
         })
         .collect();
+    let mut log_lane = LogLane::new(random.next(), now - 3_600 * 6);
     let mut slowest_start = Duration::ZERO;
-    let mut found = Found::default();
+    let (mut found, mut found_logs) = (Found::default(), Found::default());
     for cycle in 1..=options.cycles {
         let started = Instant::now();
         let server = Server::start(&binary, &dir, &flags)?;
         slowest_start = slowest_start.max(started.elapsed());
         let life = Duration::from_millis(200 + random.below(1_300));
         let is_settled = random.below(6) == 0;
-        lanes = live(server, lanes, life, is_settled)?;
+        (lanes, log_lane) = live(server, (lanes, log_lane), life, is_settled)?;
         if let Some(power) = &power {
             dropped += power.cut(random.next())?;
         }
         if cycle % COMPARE_EVERY == 0 || cycle == options.cycles {
             let server = Server::start(&binary, &dir, &flags)?;
             found = compare(&server, &lanes)?;
+            found_logs = log_lane.compare(&mut Client::connect(server.address())?)?;
             server.kill()?;
-            if found.lost + found.altered + found.unknown > 0 {
-                return fail(format!("after {cycle} cycles of seed {}: {found:?}", options.seed));
+            for (what, found) in [("samples", found), ("log lines", found_logs)] {
+                if found.lost + found.altered + found.unknown > 0 {
+                    let seed = options.seed;
+                    return fail(format!("{what} after {cycle} cycles of seed {seed}: {found:?}"));
+                }
             }
         }
     }
@@ -132,9 +140,11 @@ pub fn run(options: &Options) -> Result<Report> {
         .add("cycles", options.cycles.to_string())
         .add("samples acknowledged", grouped(acknowledged as u64))
         .add("samples found", grouped(found.present))
-        .add("lost", found.lost.to_string())
-        .add("altered or doubled", found.altered.to_string())
-        .add("never sent", found.unknown.to_string())
+        .add("log lines acknowledged", grouped(log_lane.acknowledged()))
+        .add("log lines found", grouped(found_logs.present))
+        .add("lost", (found.lost + found_logs.lost).to_string())
+        .add("altered or doubled", (found.altered + found_logs.altered).to_string())
+        .add("never sent", (found.unknown + found_logs.unknown).to_string())
         .add("slowest start", format!("{:.2} s", slowest_start.as_secs_f64()));
     if power.is_some() {
         report.add("bytes not synced, dropped", grouped(dropped));
@@ -143,31 +153,45 @@ pub fn run(options: &Options) -> Result<Report> {
 }
 
 /// One life of the server: all writers write until it dies.
-fn live(server: Server, lanes: Vec<Lane>, life: Duration, settle: bool) -> Result<Vec<Lane>> {
+fn live(
+    server: Server,
+    (lanes, log_lane): (Vec<Lane>, LogLane),
+    life: Duration,
+    settle: bool,
+) -> Result<(Vec<Lane>, LogLane)> {
     let ended = AtomicBool::new(false);
     let address = server.address();
+    let write_on = |write: &mut dyn FnMut(&mut Client) -> bool| {
+        if let Ok(mut client) = Client::connect(address) {
+            while !ended.load(Ordering::Relaxed) && write(&mut client) {
+                thread::sleep(PACE);
+            }
+        }
+    };
+    let write_on = &write_on;
     thread::scope(|scope| {
         let writers: Vec<_> = lanes
             .into_iter()
             .map(|mut lane| {
-                let ended = &ended;
                 scope.spawn(move || {
-                    if let Ok(mut client) = Client::connect(address) {
-                        while !ended.load(Ordering::Relaxed) && lane.write(&mut client) {
-                            thread::sleep(PACE);
-                        }
-                    }
+                    write_on(&mut |client| lane.write(client));
                     lane
                 })
             })
             .collect();
+        let mut log_lane = log_lane;
+        let log_writer = scope.spawn(move || {
+            write_on(&mut |client| log_lane.write(client));
+            log_lane
+        });
         thread::sleep(life);
         let died = if settle { server.stop().map(drop) } else { server.kill() };
         ended.store(true, Ordering::Relaxed);
         let lanes = writers.into_iter().map(thread::ScopedJoinHandle::join);
         let lanes: Option<Vec<Lane>> = lanes.map(std::result::Result::ok).collect();
+        let log_lane = log_writer.join().ok();
         died?;
-        lanes.ok_or_else(|| BenchError("a writer panicked".to_owned()))
+        lanes.zip(log_lane).ok_or_else(|| BenchError("a writer panicked".to_owned()))
     })
 }
 

@@ -137,7 +137,7 @@ fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
 
 /// Loki's API but for its writes.
 fn loki_reads(app: &Arc<App>) -> Router<Arc<App>> {
-    use loki::{detected, index, info, labels, patterns, query};
+    use loki::{detected, export, index, info, labels, patterns, query};
     Router::new()
         .route("/query", get(query::instant).post(query::instant))
         .route("/query_range", get(query::range).post(query::range))
@@ -153,6 +153,7 @@ fn loki_reads(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/detected_field/{name}/values", get(detected::values).post(detected::values))
         .route("/patterns", get(patterns::patterns).post(patterns::patterns))
         .route("/format_query", get(info::format).post(info::format))
+        .route("/export", get(export::export).post(export::export))
         .route("/delete", get(info::deletions).post(info::delete).put(info::delete))
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate))
         .route("/drilldown-limits", get(info::drilldown_limits))

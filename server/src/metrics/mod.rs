@@ -152,7 +152,7 @@ impl Metrics {
         out.push(Family::counter(
             "ephemeris_tail_dropped_entries_total",
             "Entries of tailed streams that were left out because the client was too slow.",
-            &tails.dropped,
+            tails.dropped,
         ));
         process::families(&mut out);
         out.sort_by_key(|family| family.name);

@@ -124,6 +124,54 @@ async fn logs_of_the_python_sdk_over_grpc() {
     python_logs("grpc", |server| format!("http://{}", server.otlp_grpc)).await;
 }
 
+/// Lines of real logs, where they are there, and some that are hard on any encoding.
+fn real_lines() -> String {
+    let mut text =
+        "caf\u{e9} \u{2028} \u{1f6f0}\n\ttabs \"quotes\" \\ back\r\n\n{\"a\": 1.50}\nlast"
+            .to_owned();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/logs/");
+    for name in ["loghub/OpenSSH_2k.log", "infra/journald.txt", "infra/ingester-logfmt.txt"] {
+        let lines = std::fs::read(format!("{folder}{name}")).unwrap_or_default();
+        text.push('\n');
+        text.push_str(&String::from_utf8_lossy(&lines));
+    }
+    text
+}
+
+async fn python_real_logs(protocol: &str, endpoint: impl Fn(&Server) -> String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = start_server(&dir.path().join("data")).await;
+    let (text, file) = (real_lines(), dir.path().join("lines"));
+    std::fs::write(&file, &text).expect("it is written");
+    let python = clients_dir().join("otel-python/bin/python");
+    let script = format!("{SCRIPTS}record_logs.py");
+    run(Command::new(&python).args([&script, protocol, &endpoint(&server)]).arg(&file));
+    let query: String = form_urlencoded::byte_serialize(b"{service_name=\"shop\"}").collect();
+    let path = format!("/loki/api/v1/export?query={query}&start=0");
+    let (_, body) = get(server.address, &path).await.expect("the server answers");
+    let body = String::from_utf8(body.to_vec()).expect("JSON is UTF-8");
+    let line = |entry: &str| -> String {
+        let entry: Value = serde_json::from_str(entry).expect("JSON");
+        entry["line"].as_str().expect("a line").to_owned()
+    };
+    let stored: Vec<String> = body.lines().map(line).collect();
+    let sent: Vec<&str> = text.split('\n').collect();
+    assert_eq!(stored.len(), sent.len());
+    for (stored, sent) in stored.iter().zip(sent) {
+        assert_eq!(stored, sent);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_logs_of_the_python_sdk_come_back_over_http() {
+    python_real_logs("http", |server| format!("http://{}/v1/logs", server.otlp_http)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_logs_of_the_python_sdk_come_back_over_grpc() {
+    python_real_logs("grpc", |server| format!("http://{}", server.otlp_grpc)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_javascript_sdk_in_json() {
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -174,7 +174,7 @@ async fn tails_are_bounded_and_end_with_the_server() {
         }
         other => panic!("{other}"),
     };
-    let error = Client::try_open(&server, &query, &[]).await.err().expect("one is the limit");
+    let error = Client::try_open(&server, &query, &[]).await.expect_err("one is the limit");
     let (status, text) = refused(*error);
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(text.starts_with("max concurrent tail requests limit exceeded"), "{text}");
@@ -183,7 +183,7 @@ async fn tails_are_bounded_and_end_with_the_server() {
         ("query=vector(1)", "tail takes a log query"),
         ("query=%7Ba%3D%22b%22%7D&delay_for=6", "delay_for is 6; it can't be greater than 5"),
     ] {
-        let error = Client::try_open(&server, query, &[]).await.err().expect("it is refused");
+        let error = Client::try_open(&server, query, &[]).await.expect_err("it is refused");
         let (status, text) = refused(*error);
         assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
         assert!(text.starts_with(want), "{query}: {text}");
@@ -203,7 +203,7 @@ async fn pages_of_strangers_open_no_tail_where_origins_are_listed() {
     let server = TestServer::start_with(only).await;
     let query = format!("query={}", encode("{app=\"a\"}"));
     let strange = [("origin", "http://evil.example")];
-    let error = Client::try_open(&server, &query, &strange).await.err().expect("it is refused");
+    let error = Client::try_open(&server, &query, &strange).await.expect_err("it is refused");
     assert!(matches!(*error, Error::Http(answer) if answer.status() == StatusCode::FORBIDDEN));
     let own = format!("http://{}", server.address);
     for origin in ["http://grafana.example", &own] {

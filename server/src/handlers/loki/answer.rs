@@ -197,3 +197,57 @@ fn list<T>(
     }
     out.push(b']');
 }
+
+#[cfg(test)]
+mod tests {
+    use ephemeris_model::Labels;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn set(pairs: &[(&str, &str)]) -> LabelSet {
+        LabelSet::from_pairs(pairs.iter().copied())
+    }
+
+    fn entry(timestamp_ns: i64, line: &str, metadata: LabelSet, parsed: LabelSet) -> LogEntry {
+        let stream = set(&[("test", "test")]);
+        LogEntry { timestamp_ns, line: line.as_bytes().into(), stream, metadata, parsed }
+    }
+
+    /// The frames Loki's own clients are tested with.
+    #[test]
+    fn frames_of_a_tail_are_lokis() {
+        let foo = || set(&[("foo", "a"), ("bar", "b")]);
+        let entries = vec![
+            entry(123_456_789_012_345, "super line", set(&[]), set(&[])),
+            entry(123_456_789_012_346, "super line with labels", foo(), set(&[])),
+            entry(123_456_789_012_347, "with labels msg=text", foo(), set(&[("msg", "text")])),
+        ];
+        let answer = EntriesAnswer { entries, warnings: Vec::new(), stats: LogStats::default() };
+        let labels = Labels::from_pairs([("test", "test")]);
+        let dropped = [Dropped { timestamp_ns: 123_456_789_022_345, labels }];
+        let frame = tail(&answer, &dropped, Categories::Apart);
+        let frame: Value = serde_json::from_str(&frame).expect("JSON");
+        assert_eq!(
+            frame,
+            json!({
+                "streams": [{"stream": {"test": "test"}, "values": [
+                    ["123456789012345", "super line", {}],
+                    ["123456789012346", "super line with labels", {
+                        "structuredMetadata": {"foo": "a", "bar": "b"}
+                    }],
+                    ["123456789012347", "with labels msg=text", {
+                        "structuredMetadata": {"foo": "a", "bar": "b"},
+                        "parsed": {"msg": "text"}
+                    }],
+                ]}],
+                "dropped_entries": [
+                    {"timestamp": "123456789022345", "labels": {"test": "test"}}
+                ],
+                "encodingFlags": ["categorize-labels"],
+            })
+        );
+        let none = EntriesAnswer { entries: Vec::new(), ..answer };
+        assert_eq!(tail(&none, &[], Categories::Merged), "{\"streams\":[]}");
+    }
+}

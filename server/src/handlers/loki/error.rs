@@ -23,6 +23,11 @@ impl LokiError {
         Self { status, text: text.into(), retry_after: None }
     }
 
+    /// What it says.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The request is at fault.
     pub(super) fn bad(text: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `push` | `push` |
 //! | `query` | `query`, `query_range` |
+//! | `export` | `export` |
 //! | `tail` | `tail` |
 //! | `labels` | `labels`, `label/{name}/values`, `series` |
 //! | `index` | `index/stats`, `index/volume`, `index/volume_range` |
@@ -17,6 +18,7 @@
 //! | `error` | what went wrong, as text |
 
 pub mod detected;
+pub mod export;
 pub mod index;
 pub mod info;
 pub mod labels;

@@ -92,6 +92,17 @@ impl LokiRequest {
         }
     }
 
+    /// What its tenants have stored.
+    pub(super) fn source(&self, app: &App) -> Result<Tenants, LokiError> {
+        let store = app.store()?;
+        let reader = |tenant: &Tenant| {
+            let reader = store.reader(tenant.as_str()).map_err(ApiError::from)?;
+            Ok((tenant.as_str().to_owned(), reader))
+        };
+        let readers: Result<Vec<_>, LokiError> = self.tenants.iter().map(reader).collect();
+        Ok(Tenants(readers?))
+    }
+
     /// Runs `job` on a worker of the query pool, on what is stored when it begins.
     pub(super) async fn run(
         self,
@@ -115,19 +126,15 @@ impl LokiRequest {
         app: &Arc<App>,
         job: impl FnOnce(&Self, &Tenants, &Budget) -> Result<T, LokiError> + Send + 'static,
     ) -> Result<T, LokiError> {
-        let store = app.store()?;
+        app.store()?;
         let client = CancelOnDrop::default();
         let budget = Budget::with_cancel(app.query_limits(), client.flag());
         let budget = budget.with_account(Arc::clone(&app.query_memory));
         let worker_app = Arc::clone(app);
         let task = move |_: &mut crate::workers::Scratch| {
             let began = Instant::now();
-            let reader = |tenant: &Tenant| {
-                let reader = store.reader(tenant.as_str()).map_err(ApiError::from)?;
-                Ok((tenant.as_str().to_owned(), reader))
-            };
-            let readers: Result<Vec<_>, LokiError> = self.tenants.iter().map(reader).collect();
-            let result = readers.and_then(|readers| job(&self, &Tenants(readers), &budget));
+            let source = self.source(&worker_app);
+            let result = source.and_then(|source| job(&self, &source, &budget));
             let end = if result.is_ok() { QueryEnd::Answered } else { QueryEnd::Failed };
             worker_app.metrics.query_ended(end, began.elapsed(), budget.samples_read());
             result

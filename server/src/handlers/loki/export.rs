@@ -1,0 +1,364 @@
+//! `export`: all entries of a log query as lines of JSON, without a limit on their number.
+//!
+//! Stream after stream is read, and within a stream run after run, so that what is held does not
+//! grow with the answer. An answer that is not whole ends in a line with `error` and an aborted
+//! body, so that no client takes it for a whole one.
+
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use ephemeris_model::{
+    Direction, EntryBuffer, LogColumns, LogSelect, LogSource, NanoRange, SourceError,
+};
+use ephemeris_query::budget::Budget;
+use ephemeris_query::logs::ast::{Expr, LineOp, LineOperand, LogExpr, Stage};
+use ephemeris_query::logs::engine::{EntryQuery, LogEngine};
+use ephemeris_query::logs::parse::parse;
+use ephemeris_query::logs::result::LogEntry;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use hyper::body::Frame;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use super::answer::{write_labels, write_nanos};
+use super::error::LokiError;
+use super::held::Held;
+use super::params;
+use super::request::{LokiRequest, now_ns};
+use super::tenants::Tenants;
+use crate::api::ApiError;
+use crate::api::json::write_string;
+use crate::app::App;
+use crate::metrics::QueryEnd;
+use crate::workers::{CancelOnDrop, Scratch};
+
+/// Bytes of lines that are sent together, about.
+const PIECE_BYTES: usize = 64 << 10;
+/// Pieces that wait for the client.
+const PIECES_WAITING: usize = 4;
+/// How long a client may take for a piece.
+const PIECE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// What the worker gives the socket.
+enum Part {
+    Lines(Vec<u8>),
+    /// All was sent. A body without it is not whole.
+    End,
+}
+
+/// Sends all entries of a log query.
+///
+/// # Errors
+/// If a parameter or the query is wrong, or too many exports and remote reads run.
+pub async fn export(
+    State(app): State<Arc<App>>,
+    request: LokiRequest,
+) -> Result<Response, LokiError> {
+    let range = params::range(&request.form, now_ns(&app))?;
+    let left = params::count(&request.form, "limit")?.unwrap_or(usize::MAX);
+    let Ok(slot) = Arc::clone(&app.read_slots).try_acquire_owned() else {
+        let text = "too many exports and remote reads run; limit is a quarter of the queries \
+                    (query.concurrency_max)";
+        return Err(ApiError::unavailable(text).into());
+    };
+    let client = CancelOnDrop::default();
+    let (sender, receiver) = mpsc::channel(PIECES_WAITING);
+    let (started, start) = oneshot::channel();
+    let outlet = Outlet { sender, handle: Handle::current(), started: Some(started) };
+    let mut export = Export {
+        app: Arc::clone(&app),
+        range,
+        left,
+        out: Vec::new(),
+        outlet,
+        canceled: client.flag(),
+        samples: 0,
+    };
+    let job = move |_: &mut Scratch| {
+        let began = Instant::now();
+        let result = export.run(&request);
+        let end = if result.is_ok() { QueryEnd::Answered } else { QueryEnd::Failed };
+        export.app.metrics.query_ended(end, began.elapsed(), export.samples);
+        drop(slot);
+        result.or_else(|error| export.fail(error))
+    };
+    let running = tokio::spawn(async move { app.queries.run(job).await });
+    if start.await.is_ok() {
+        let mut response =
+            Response::new(Body::new(Lines { receiver, _client: client, end: End::Open }));
+        let kind = HeaderValue::from_static("application/x-ndjson");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        return Ok(response);
+    }
+    // The job ended before it began an answer, so it says why.
+    let ended = running.await.map_err(|error| ApiError::internal(error.to_string()))?;
+    match ended? {
+        Err(error) => Err(error),
+        Ok(()) => Err(ApiError::internal("the export ended without an answer").into()),
+    }
+}
+
+/// An export on its worker.
+struct Export {
+    app: Arc<App>,
+    range: NanoRange,
+    /// Entries that may still be sent.
+    left: usize,
+    out: Vec<u8>,
+    outlet: Outlet,
+    canceled: Arc<AtomicBool>,
+    samples: u64,
+}
+
+impl Export {
+    fn run(&mut self, request: &LokiRequest) -> Result<(), LokiError> {
+        let Expr::Log(expr) = parse(request.form.get("query").unwrap_or_default())? else {
+            return Err(LokiError::bad("export takes a log query; this one answers numbers"));
+        };
+        let source = request.source(&self.app)?;
+        // What is wrong with the stages is told before the answer begins.
+        self.filter(&expr, &[])?;
+        self.entries(&source, &expr)
+    }
+
+    fn entries(&mut self, source: &Tenants, expr: &LogExpr) -> Result<(), LokiError> {
+        let select = LogSelect {
+            matchers: expr.matchers.clone(),
+            range: self.range,
+            direction: Direction::Forward,
+            columns: LogColumns { lines: true, metadata: true },
+            needles: needles(expr),
+        };
+        let set = source.select_streams(&select)?;
+        self.outlet.start();
+        let mut order: Vec<_> = (0..set.len()).map(|index| (set.labels(index), index)).collect();
+        order.sort_unstable();
+        let mut buffer = EntryBuffer::default();
+        for (labels, index) in order {
+            let mut failed = None;
+            set.read(index, self.range, &mut buffer, &mut |run| {
+                // A run is copied, as a query runs on what it can hold on to.
+                match self.write(expr, &[(labels.clone(), run.clone())]) {
+                    Ok(()) if self.left > 0 => Ok(ControlFlow::Continue(())),
+                    Ok(()) => Ok(ControlFlow::Break(())),
+                    Err(error) => {
+                        failed = Some(error);
+                        Ok(ControlFlow::Break(()))
+                    }
+                }
+            })?;
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            if self.left == 0 {
+                break;
+            }
+        }
+        if let Some(warning) = set.warnings().into_iter().next() {
+            return Err(LokiError::from(ApiError::internal(format!("not whole: {warning}"))));
+        }
+        self.flush()?;
+        self.outlet.send(Part::End)
+    }
+
+    fn filter(
+        &mut self,
+        expr: &LogExpr,
+        runs: &[crate::tails::Run],
+    ) -> Result<Vec<LogEntry>, LokiError> {
+        let query = EntryQuery {
+            start_ns: self.range.start,
+            end_ns: self.range.end,
+            direction: Direction::Forward,
+            limit: self.left,
+            interval_ns: 0,
+        };
+        // Each run has the time of a query: how long all of it takes is up to the client.
+        let budget = Budget::with_cancel(self.app.query_limits(), Arc::clone(&self.canceled));
+        let budget = budget.with_account(Arc::clone(&self.app.query_memory));
+        let answer = LogEngine.entries(&Held(runs), expr, query, &budget)?;
+        self.samples += budget.samples_read();
+        Ok(answer.entries)
+    }
+
+    fn write(&mut self, expr: &LogExpr, runs: &[crate::tails::Run]) -> Result<(), LokiError> {
+        if self.canceled.load(Ordering::Relaxed) {
+            return Err(SourceError::Canceled.into());
+        }
+        for entry in self.filter(expr, runs)? {
+            self.left -= 1;
+            write_line(&mut self.out, &entry);
+            if self.out.len() >= PIECE_BYTES {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), LokiError> {
+        match std::mem::take(&mut self.out) {
+            empty if empty.is_empty() => Ok(()),
+            lines => self.outlet.send(Part::Lines(lines)),
+        }
+    }
+
+    /// Tells in the answer why it ends here, if it has begun.
+    fn fail(&mut self, error: LokiError) -> Result<(), LokiError> {
+        if self.outlet.started.is_some() {
+            return Err(error);
+        }
+        tracing::warn!(error = error.text(), "an export is not whole");
+        self.out.extend_from_slice(b"{\"error\":");
+        write_string(&mut self.out, error.text());
+        self.out.extend_from_slice(b"}\n");
+        self.flush()
+    }
+}
+
+/// Byte strings all lines of the answer hold: those of line filters before the line is changed.
+fn needles(expr: &LogExpr) -> Vec<Vec<u8>> {
+    let mut needles = Vec::new();
+    for stage in &expr.stages {
+        let Stage::Line(filter) = stage else { break };
+        if let (LineOp::Contains, [LineOperand::Text(text)]) = (filter.op, &*filter.operands) {
+            needles.push(text.as_bytes().to_vec());
+        }
+    }
+    needles
+}
+
+fn write_line(out: &mut Vec<u8>, entry: &LogEntry) {
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    write_nanos(out, entry.timestamp_ns);
+    out.extend_from_slice(b"\",\"line\":");
+    write_string(out, &String::from_utf8_lossy(&entry.line));
+    out.extend_from_slice(b",\"labels\":");
+    write_labels(out, &entry.stream);
+    out.extend_from_slice(b",\"structuredMetadata\":");
+    write_labels(out, &entry.metadata);
+    if !entry.parsed.is_empty() {
+        out.extend_from_slice(b",\"parsed\":");
+        write_labels(out, &entry.parsed);
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+/// The worker's end.
+struct Outlet {
+    sender: mpsc::Sender<Part>,
+    handle: Handle,
+    started: Option<oneshot::Sender<()>>,
+}
+
+impl Outlet {
+    fn start(&mut self) {
+        if let Some(started) = self.started.take() {
+            // If nobody waits any more, sending fails next.
+            let _ = started.send(());
+        }
+    }
+
+    /// Waits for a slow client, but not for long: a worker waits with it.
+    fn send(&self, part: Part) -> Result<(), LokiError> {
+        let sending = async { tokio::time::timeout(PIECE_WAIT_MAX, self.sender.send(part)).await };
+        match self.handle.block_on(sending) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(SourceError::Canceled.into()),
+            Err(_) => Err(LokiError::bad("the client takes too long")),
+        }
+    }
+}
+
+/// The socket's end.
+struct Lines {
+    receiver: mpsc::Receiver<Part>,
+    /// Ends the export when the client goes away.
+    _client: CancelOnDrop,
+    end: End,
+}
+
+/// How far a body is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    /// All was sent, or the error was told.
+    Whole,
+    /// It failed, which is to be told.
+    Failed,
+}
+
+impl hyper::body::Body for Lines {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.end {
+            End::Whole => return Poll::Ready(None),
+            End::Failed => {
+                self.end = End::Whole;
+                let error = std::io::Error::other("the export failed half-way");
+                return Poll::Ready(Some(Err(error)));
+            }
+            End::Open => {}
+        }
+        match self.receiver.poll_recv(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Part::Lines(lines))) => {
+                Poll::Ready(Some(Ok(Frame::data(lines.into()))))
+            }
+            Poll::Ready(Some(Part::End)) => {
+                self.end = End::Whole;
+                Poll::Ready(None)
+            }
+            Poll::Ready(None) => {
+                // An error throws away what is not sent yet, so the line that tells it goes first:
+                // what waits is sent whenever a body has nothing to give.
+                self.end = End::Failed;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    #[tokio::test]
+    async fn a_body_without_its_end_is_an_error() {
+        for (whole, parts) in [
+            (true, vec![Part::Lines(b"a\n".to_vec()), Part::End]),
+            (false, vec![Part::Lines(b"a\n".to_vec())]),
+        ] {
+            let (sender, receiver) = mpsc::channel(PIECES_WAITING);
+            for part in parts {
+                sender.send(part).await.expect("there is room");
+            }
+            drop(sender);
+            let lines = Lines { receiver, _client: CancelOnDrop::default(), end: End::Open };
+            assert_eq!(lines.collect().await.is_ok(), whole);
+        }
+    }
+
+    #[test]
+    fn needles_are_taken_up_to_the_first_stage_that_is_no_line_filter() {
+        let parsed =
+            parse("{a=\"b\"} |= \"one\" != \"x\" |= \"two\" or \"three\" | json |= \"no\"");
+        let Ok(Expr::Log(expr)) = parsed else { panic!("{parsed:?}") };
+        assert_eq!(needles(&expr), [b"one".to_vec()]);
+    }
+}
