@@ -8,7 +8,10 @@
 //! | [`celestrak`] | real orbital elements in order of arrival, compared bit for bit |
 //! | [`crash`] | kills the server under load and compares what is left |
 //! | [`power_cut`] | a data directory as a power cut leaves it |
+//! | [`scale`] | very many active series: memory, rates, restart, search |
+//! | [`churn`] | new series all the time |
 //! | [`decode`] | decoding alone, in this process |
+//! | [`terminals`] | series of as many terminals as wanted |
 //! | [`server`] | a server process: start, readiness, CPU and memory, end |
 //! | [`client`] | HTTP over one connection |
 //! | [`query`] | instant queries over HTTP, answers as samples |
@@ -16,10 +19,12 @@
 //! | [`report`] | plain tables |
 
 pub mod celestrak;
+pub mod churn;
 pub mod crash;
 pub mod decode;
 pub mod power_cut;
 pub mod quick;
+pub mod scale;
 pub mod workload;
 
 pub mod client;
@@ -27,6 +32,7 @@ pub mod query;
 pub mod report;
 pub mod send;
 pub mod server;
+pub mod terminals;
 
 use std::fmt;
 

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
+use ephemeris_benches::report::Report;
 use ephemeris_benches::workload::{Shape, Size};
-use ephemeris_benches::{BenchError, Result, celestrak, crash, decode, quick, report::Report};
+use ephemeris_benches::{BenchError, Result, celestrak, churn, crash, decode, quick, scale};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -46,6 +47,28 @@ enum Command {
         /// Each time, also drop what was not synced, as a power cut does (needs `cc`).
         #[arg(long)]
         power_cut: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Write very many series, kill the server, and search a label with as many values.
+    Scale {
+        /// Number of series.
+        #[arg(long, default_value_t = 1_000_000)]
+        series: u64,
+        /// Samples of each.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Write new series all the time; fails if a write does, or if memory does not return.
+    Churn {
+        /// New series in a minute.
+        #[arg(long, default_value_t = 1_000_000)]
+        per_minute: u64,
+        /// For how long.
+        #[arg(long, default_value_t = 5)]
+        minutes: u64,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -129,6 +152,18 @@ fn run(command: Command) -> Result<Report> {
             cycles,
             seed,
             power_cut,
+            binary: server.binary,
+            server_flags: server.flags,
+        }),
+        Command::Scale { series, rounds, server } => scale::run(&scale::Options {
+            series,
+            rounds,
+            binary: server.binary,
+            server_flags: server.flags,
+        }),
+        Command::Churn { per_minute, minutes, server } => churn::run(&churn::Options {
+            per_minute,
+            minutes,
             binary: server.binary,
             server_flags: server.flags,
         }),
