@@ -10,10 +10,13 @@
 //! | [`crash`] | kills the server under load and compares what is left |
 //! | [`logs`] | pushes log entries, asks questions about them, reports |
 //! | [`power_cut`] | a data directory as a power cut leaves it |
+//! | [`scale`] | very many active series: memory, rates, restart, search |
+//! | [`churn`] | new series all the time |
 //! | [`decode`] | decoding alone, in this process |
 //! | [`bombs`] | bodies that are larger than they look |
 //! | [`protocols`] | what a sample costs the server by each protocol |
 //! | [`translate`] | a workload's samples in the messages of other protocols |
+//! | [`terminals`] | series of as many terminals as wanted |
 //! | [`server`] | a server process: start, readiness, CPU and memory, end |
 //! | [`client`] | HTTP over one connection |
 //! | [`query`] | instant queries over HTTP, answers as samples |
@@ -23,6 +26,7 @@
 
 pub mod bombs;
 pub mod celestrak;
+pub mod churn;
 pub mod crash;
 pub mod decode;
 pub mod logs;
@@ -31,6 +35,7 @@ pub mod protocols;
 pub mod quick;
 pub mod side_by_side;
 pub mod translate;
+pub mod scale;
 pub mod workload;
 
 pub mod client;
@@ -39,6 +44,7 @@ pub mod recorded;
 pub mod report;
 pub mod send;
 pub mod server;
+pub mod terminals;
 
 use std::fmt;
 

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
+use ephemeris_benches::report::Report;
 use ephemeris_benches::side_by_side::{self, WithInstalled, load::Scenario, output::Comparison};
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
-    BenchError, Result, bombs, celestrak, crash, decode, logs, protocols, quick, report::Report,
+    BenchError, Result, bombs, celestrak, churn, crash, decode, logs, protocols, quick, scale,
 };
 
 #[global_allocator]
@@ -59,6 +60,28 @@ enum Command {
     Logs {
         #[command(flatten)]
         entries: EntryArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Write very many series, kill the server, and search a label with as many values.
+    Scale {
+        /// Number of series.
+        #[arg(long, default_value_t = 1_000_000)]
+        series: u64,
+        /// Samples of each.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Write new series all the time; fails if a write does, or if memory does not return.
+    Churn {
+        /// New series in a minute.
+        #[arg(long, default_value_t = 1_000_000)]
+        per_minute: u64,
+        /// For how long.
+        #[arg(long, default_value_t = 5)]
+        minutes: u64,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -266,6 +289,18 @@ fn run(command: Command) -> Result<String> {
         Command::Logs { entries, server } => logs::run(&logs::Options {
             shape: entries.shape()?,
             lines: entries.lines,
+            binary: server.binary,
+            server_flags: server.flags,
+        }),
+        Command::Scale { series, rounds, server } => scale::run(&scale::Options {
+            series,
+            rounds,
+            binary: server.binary,
+            server_flags: server.flags,
+        }),
+        Command::Churn { per_minute, minutes, server } => churn::run(&churn::Options {
+            per_minute,
+            minutes,
             binary: server.binary,
             server_flags: server.flags,
         }),

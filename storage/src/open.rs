@@ -44,7 +44,7 @@ pub(crate) fn open(
     faults: Arc<Faults>,
 ) -> Result<Inner> {
     let dir = &config.data_dir;
-    fs::create_dir_all(dir).map_err(|e| io_error("creating", dir, e))?;
+    create_durably(dir)?;
     let lock = lock(&dir.join(LOCK))?;
     let rocks = Rocks::open(&dir.join(DATABASE))?;
     let catalog = Catalog::open_with(rocks, &dir.join(CATALOG), Arc::clone(&faults))?;
@@ -105,6 +105,17 @@ pub(crate) fn lock_existing(dir: &Path) -> Result<File> {
         return Err(Error::NotFound(format!("{} is no data directory", dir.display())));
     }
     lock(&dir.join(LOCK))
+}
+
+/// Creates the directory if it is not there, so that it is after a power cut.
+fn create_durably(dir: &Path) -> Result<()> {
+    let is_new = !dir.exists();
+    fs::create_dir_all(dir).map_err(|e| io_error("creating", dir, e))?;
+    let whole = dir.canonicalize().map_err(|e| io_error("finding", dir, e))?;
+    match whole.parent() {
+        Some(parent) if is_new => sync_dir(parent),
+        _ => Ok(()),
+    }
 }
 
 /// Keeps other processes out of the directory.
