@@ -15,16 +15,16 @@ use ephemeris_query::script::MemorySource;
 use proptest::prelude::*;
 
 /// Series of the model: labels `a` and `b`, no name, samples by time.
-type Data = BTreeMap<(u8, u8), BTreeMap<i64, f64>>;
+pub(super) type Data = BTreeMap<(u8, u8), BTreeMap<i64, f64>>;
 
 /// A vector of the model: values by labels `a` and `b`, absent if not there.
-type Vector = BTreeMap<(Option<u8>, Option<u8>), f64>;
+pub(super) type Vector = BTreeMap<(Option<u8>, Option<u8>), f64>;
 
-const LOOKBACK_MS: i64 = 300_000;
+pub(super) const LOOKBACK_MS: i64 = 300_000;
 
 /// Queries the model can answer.
 #[derive(Clone, Debug)]
-enum Query {
+pub(super) enum Query {
     Selector { b: Option<u8>, offset_ms: i64 },
     Over { function: &'static str, range_ms: i64, offset_ms: i64 },
     Subquery { function: &'static str, range_ms: i64, step_ms: i64, inner: Box<Query> },
@@ -34,7 +34,7 @@ enum Query {
 }
 
 impl Query {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Selector { b: None, offset_ms } => format!("{{a=~\".+\"}} offset {offset_ms}ms"),
             Self::Selector { b: Some(b), offset_ms } => {
@@ -52,7 +52,7 @@ impl Query {
         }
     }
 
-    fn evaluate(&self, data: &Data, at: i64) -> Vector {
+    pub(super) fn evaluate(&self, data: &Data, at: i64) -> Vector {
         match self {
             Self::Selector { b, offset_ms } => {
                 let at = at - offset_ms;
@@ -133,12 +133,12 @@ fn reduce(function: &str, values: &[f64]) -> Option<f64> {
 }
 
 /// Times that often meet the borders of windows, and sometimes just miss them.
-fn coarse(range: std::ops::Range<i64>) -> impl Strategy<Value = i64> + Clone {
+pub(super) fn coarse(range: std::ops::Range<i64>) -> impl Strategy<Value = i64> + Clone {
     (range.start / 5_000..range.end / 5_000, prop_oneof![8 => Just(0), 1 => 0i64..3])
         .prop_map(|(multiple, more)| multiple * 5_000 + more)
 }
 
-fn any_query() -> impl Strategy<Value = Query> {
+pub(super) fn any_query() -> impl Strategy<Value = Query> {
     let over = prop_oneof![
         Just("sum_over_time"),
         Just("count_over_time"),
@@ -185,7 +185,7 @@ fn any_query() -> impl Strategy<Value = Query> {
     })
 }
 
-fn any_data() -> impl Strategy<Value = Data> {
+pub(super) fn any_data() -> impl Strategy<Value = Data> {
     let value = prop_oneof![6 => (0u32..50).prop_map(f64::from), 1 => Just(stale_nan())];
     let jittered = proptest::collection::btree_map(coarse(0..1_500_000), value.clone(), 0..40);
     let scraped = proptest::collection::vec(value, 0..60).prop_map(|values| {
@@ -195,12 +195,12 @@ fn any_data() -> impl Strategy<Value = Data> {
     proptest::collection::btree_map((0u8..4, 0u8..3), samples, 0..12)
 }
 
-fn labels_of(a: Option<u8>, b: Option<u8>) -> Labels {
+pub(super) fn labels_of(a: Option<u8>, b: Option<u8>) -> Labels {
     let pair = |name: &str, v: Option<u8>| v.map(|v| (name.to_owned(), v.to_string()));
     Labels::from_pairs(pair("a", a).into_iter().chain(pair("b", b)))
 }
 
-fn source_of(data: &Data) -> MemorySource {
+pub(super) fn source_of(data: &Data) -> MemorySource {
     let mut source = MemorySource::default();
     for ((a, b), samples) in data {
         for (at, value) in samples {
@@ -210,7 +210,7 @@ fn source_of(data: &Data) -> MemorySource {
     source
 }
 
-fn run(
+pub(super) fn run(
     source: &MemorySource,
     query: &str,
     (start, end, step_ms): (i64, i64, i64),

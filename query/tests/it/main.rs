@@ -1,6 +1,7 @@
 //! PromQL and LogQL from text to answer, by scripts.
 
 mod engine;
+mod formulas;
 mod logs;
 mod print;
 mod random;

@@ -6,6 +6,7 @@ mod contract;
 mod documents;
 mod endpoints;
 mod grpc;
+mod hostile;
 mod import;
 mod isolation;
 mod loki_api;

@@ -26,7 +26,13 @@ pub(super) fn run<'a>(
         Some(matchers) => read(context, node, matchers, grid)?,
         None => Vec::new(),
     };
-    context.hold(call.combine(&base, &infos, grid.count)?)
+    let mut join = call.joining(&infos, grid.count)?;
+    for series in base.iter() {
+        context.budget.check()?;
+        join.take(series)?;
+        context.budget.admit((join.series_count() as u64).saturating_mul(grid.count as u64))?;
+    }
+    context.hold(join.finish())
 }
 
 /// Reads the info series of one stripe.

@@ -77,17 +77,15 @@ impl InfoCall {
         self.names.iter().all(|matcher| matcher.matches(name))
     }
 
-    /// `base` with the labels of `info`, step by step: a series whose info labels change becomes
-    /// several.
+    /// Begins to give series of `step_count` steps the labels of `info`.
     ///
     /// # Errors
-    /// If info series contradict each other, or results have the same labels.
-    pub fn combine(
-        &self,
-        base: &[StepSeries],
-        info: &[InfoSeries],
+    /// If info series contradict each other.
+    pub fn joining<'a>(
+        &'a self,
+        info: &'a [InfoSeries],
         step_count: usize,
-    ) -> Result<Vec<StepSeries>, FunctionError> {
+    ) -> Result<InfoJoin<'a>, FunctionError> {
         if info.iter().any(|series| series.has_histogram) {
             return Err(FunctionError("info sample should be float".to_owned()));
         }
@@ -95,36 +93,20 @@ impl InfoCall {
         for series in info {
             by_target.entry(series.labels.keep(&IDENTIFYING)).or_default().push(series);
         }
-        let mut results = Results::default();
-        for series in base {
-            let target = series.labels.keep(&IDENTIFYING);
-            let target = by_target.get(&target).filter(|_| !target.is_empty());
-            if self.is_info(series) {
-                results.take_whole(series)?;
-                continue;
-            }
-            let mut known: FxHashMap<Vec<usize>, Option<Labels>> = FxHashMap::default();
-            for step in (0..step_count).filter(|step| has_sample(series, *step)) {
-                let current = match target {
-                    Some(candidates) => newest(candidates, step)?,
-                    None => Vec::new(),
-                };
-                let labels = match known.get(&current) {
-                    Some(labels) => labels.clone(),
-                    None => {
-                        let candidates = target.map_or(&[][..], Vec::as_slice);
-                        let chosen = current.iter().filter_map(|at| candidates.get(*at).copied());
-                        let labels = self.enriched(&series.labels, chosen)?;
-                        known.insert(current, labels.clone());
-                        labels
-                    }
-                };
-                if let Some(labels) = labels {
-                    results.take(series, step, labels)?;
-                }
-            }
-        }
-        Ok(results.series)
+        Ok(InfoJoin { call: self, by_target, step_count, results: Results::default() })
+    }
+
+    /// `base` with the labels of `info`.
+    #[cfg(test)]
+    fn combine(
+        &self,
+        base: &[StepSeries],
+        info: &[InfoSeries],
+        step_count: usize,
+    ) -> Result<Vec<StepSeries>, FunctionError> {
+        let mut join = self.joining(info, step_count)?;
+        base.iter().try_for_each(|series| join.take(series))?;
+        Ok(join.finish())
     }
 
     /// `labels` with those of the info series; none if a series without them is not wanted.
@@ -158,6 +140,59 @@ impl InfoCall {
             builder.set(name, value);
         }
         Ok(Some(builder.build()))
+    }
+}
+
+/// Series that get labels of info series, one after the other.
+pub struct InfoJoin<'a> {
+    call: &'a InfoCall,
+    by_target: FxHashMap<Labels, Vec<&'a InfoSeries>>,
+    step_count: usize,
+    results: Results,
+}
+
+impl InfoJoin<'_> {
+    /// Adds `series` with its new labels, step by step: a series whose info labels change becomes
+    /// several.
+    ///
+    /// # Errors
+    /// If info series contradict each other, or results have the same labels.
+    pub fn take(&mut self, series: &StepSeries) -> Result<(), FunctionError> {
+        if self.call.is_info(series) {
+            return self.results.take_whole(series);
+        }
+        let target = series.labels.keep(&IDENTIFYING);
+        let target = self.by_target.get(&target).filter(|_| !target.is_empty());
+        let candidates = target.map_or(&[][..], Vec::as_slice);
+        let mut known: FxHashMap<Vec<usize>, Option<Labels>> = FxHashMap::default();
+        for step in (0..self.step_count).filter(|step| has_sample(series, *step)) {
+            let current = newest(candidates, step)?;
+            let labels = match known.get(&current) {
+                Some(labels) => labels.clone(),
+                None => {
+                    let chosen = current.iter().filter_map(|at| candidates.get(*at).copied());
+                    let labels = self.call.enriched(&series.labels, chosen)?;
+                    known.insert(current, labels.clone());
+                    labels
+                }
+            };
+            if let Some(labels) = labels {
+                self.results.take(series, step, labels)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many series there are so far.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.results.series.len()
+    }
+
+    /// The results.
+    #[must_use]
+    pub fn finish(self) -> Vec<StepSeries> {
+        self.results.series
     }
 }
 
