@@ -33,9 +33,9 @@ pub mod logs;
 pub mod power_cut;
 pub mod protocols;
 pub mod quick;
+pub mod scale;
 pub mod side_by_side;
 pub mod translate;
-pub mod scale;
 pub mod workload;
 
 pub mod client;
