@@ -2,6 +2,7 @@
 //! changes anything must be found out.
 
 mod celestrak;
+mod crash;
 mod memory_server;
 
 use ephemeris_benches::celestrak::Elements;
