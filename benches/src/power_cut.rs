@@ -157,7 +157,7 @@ fn torn_bytes(appended: u64, random: u64, inode: u64) -> u64 {
     if !random.is_multiple_of(TORN_EVERY) {
         return 0;
     }
-    (random / TORN_EVERY ^ inode) % (appended + 1)
+    ((random / TORN_EVERY) ^ inode) % (appended + 1)
 }
 
 fn read_or_empty(path: &Path) -> Result<Vec<u8>> {

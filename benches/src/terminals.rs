@@ -69,7 +69,7 @@ pub fn body(terminals: Range<u64>, time_ms: i64) -> Result<Body> {
 
 /// A signal-to-noise ratio in tenths of a decibel.
 fn value(terminal: u64, time_ms: i64) -> f64 {
-    let mixed = terminal.wrapping_mul(2_654_435_761) ^ time_ms.unsigned_abs() / 1000;
+    let mixed = terminal.wrapping_mul(2_654_435_761) ^ (time_ms.unsigned_abs() / 1000);
     f64::from(u8::try_from(mixed % 200).unwrap_or(0)) / 10.0
 }
 
