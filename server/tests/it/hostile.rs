@@ -134,7 +134,9 @@ async fn queries_of_death_end_in_time_and_leave_the_server_well() {
         for (path, times) in [("/api/v1/query", &moment), ("/api/v1/query_range", &range)] {
             let shown: String = query.chars().take(80).collect();
             let began = Instant::now();
-            let answer = server.post_form(path, &format!("query={}{times}", encode(query))).await;
+            // It is the query that is timed, not the sending of hundreds of megabytes.
+            let form = format!("query={}{times}&limit=10", encode(query));
+            let answer = server.post_form(path, &form).await;
             let took = began.elapsed();
             if took > TIMEOUT + GRACE {
                 late.push(format!("{path} {shown}: took {took:?}"));

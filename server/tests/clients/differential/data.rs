@@ -48,7 +48,7 @@ pub(crate) fn bodies(start_ms: i64, seed: u64) -> Vec<Vec<u8>> {
     all.push(("special", vec![("kind", "inf")], special(&mut random)));
     all.push(("special", vec![("kind", "negative")], steady(-2.5)));
     all.push(("special", vec![("kind", "epoch")], steady(1_700_000_000.0)));
-    in_time(start_ms, &mut random, all)
+    in_time(start_ms, &mut random, &all)
 }
 
 /// Values by number of the interval.
@@ -56,7 +56,7 @@ type Values = Vec<(i64, f64)>;
 type Series = (&'static str, Vec<(&'static str, &'static str)>, Values);
 
 /// Splits series by time: Prometheus takes no sample far behind its newest.
-fn in_time(start_ms: i64, random: &mut Random, all: Vec<Series>) -> Vec<Vec<u8>> {
+fn in_time(start_ms: i64, random: &mut Random, all: &[Series]) -> Vec<Vec<u8>> {
     let offsets: Vec<i64> =
         all.iter().map(|_| i64::try_from(random.below(240)).expect("small") + 5).collect();
     let body = |from: i64| {
