@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::client::Client;
 use crate::quick::verify;
 use crate::report::Report;
-use crate::send::{WRITE_PATH, Way, send_by};
+use crate::send::{Translate, WRITE_PATH, Way, send_by};
 use crate::server::Server;
 use crate::workload::{Body, Shape, Workload};
 use crate::{Result, fail, translate};
@@ -27,7 +27,7 @@ pub struct Options {
     pub server_flags: Vec<String>,
 }
 
-const fn otlp(translate: fn(&[u8]) -> Result<Vec<u8>>) -> Way {
+const fn otlp(translate: Translate) -> Way {
     Way { path: OTLP_PATH, headers: OTLP, translate: Some(translate) }
 }
 

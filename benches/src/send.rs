@@ -32,6 +32,9 @@ pub struct Sent {
     pub refusal: Option<String>,
 }
 
+/// Makes of a body of remote write 1.0 one of another protocol.
+pub type Translate = fn(&[u8]) -> Result<Vec<u8>>;
+
 /// How the bodies of a workload go to a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {
@@ -40,7 +43,7 @@ pub struct Way {
     /// Header lines.
     pub headers: &'static str,
     /// Makes of a body what is sent in its place; time of the sender, not of the server.
-    pub translate: Option<fn(&[u8]) -> Result<Vec<u8>>>,
+    pub translate: Option<Translate>,
 }
 
 impl Way {
