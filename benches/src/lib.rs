@@ -4,6 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`workload`] | seeded series and their samples, as bodies ready to send |
+//! | [`constellation`] | a fleet whose every sample can be computed again |
 //! | [`quick`] | sends a workload, asks for it back, reports |
 //! | [`side_by_side`] | sends a workload to Ephemeris and to its peers, reports ratios |
 //! | [`celestrak`] | real orbital elements in order of arrival, compared bit for bit |
@@ -17,6 +18,7 @@
 //! | [`report`] | plain tables |
 
 pub mod celestrak;
+pub mod constellation;
 pub mod crash;
 pub mod decode;
 pub mod quick;

@@ -2,6 +2,7 @@
 //! changes anything must be found out.
 
 mod celestrak;
+mod constellation;
 mod memory_server;
 
 use ephemeris_benches::celestrak::Elements;
