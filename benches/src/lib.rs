@@ -4,6 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`workload`] | seeded series and their samples, as bodies ready to send |
+//! | [`constellation`] | a fleet whose every sample can be computed again |
 //! | [`quick`] | sends a workload, asks for it back, reports |
 //! | [`side_by_side`] | sends a workload to Ephemeris and to its peers, reports ratios |
 //! | [`celestrak`] | real orbital elements in order of arrival, compared bit for bit |
@@ -27,6 +28,7 @@
 pub mod bombs;
 pub mod celestrak;
 pub mod churn;
+pub mod constellation;
 pub mod crash;
 pub mod decode;
 pub mod logs;

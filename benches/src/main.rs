@@ -147,7 +147,8 @@ struct EntryArgs {
 
 #[derive(Args)]
 struct SideBySideArgs {
-    /// What is sent: steady, wide, query-storm or restart.
+    /// What is sent: steady, wide, query-storm, restart, churn-1, churn-10, churn-100, handover or
+    /// pass-dump.
     #[arg(long, default_value = "steady")]
     scenario: String,
     /// Share of the scenario's series.

@@ -4,6 +4,7 @@
 //!
 //! The same shape and seed give the same values; only times move with the start.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -24,7 +25,7 @@ pub(crate) use metrics::mix;
 pub const JOB: &str = "telemetry";
 
 /// Samples in one body, as senders are configured for high rates.
-const SAMPLES_PER_BODY_MAX: usize = 5_000;
+pub(crate) const SAMPLES_PER_BODY_MAX: usize = 5_000;
 
 /// Satellites in one plane.
 const SATELLITES_PER_PLANE: usize = 50;
@@ -84,6 +85,21 @@ impl Size {
             Self::Steady => (102_400, 240),
             Self::Wide => (2_000_384, 6),
         }
+    }
+}
+
+impl Shape {
+    /// The first moment from `time_ms` on at which no satellite is scraped, if there is one in a
+    /// second: at such steps it makes no difference whether windows hold their beginning.
+    #[must_use]
+    pub fn quiet_ms(&self, time_ms: i64) -> i64 {
+        let interval_ms = self.interval_ms.max(1);
+        let satellites = 0..self.series_count.div_ceil(METRICS.len());
+        let phases: HashSet<i64> = satellites
+            .map(|s| (self.start_ms + phase_ms(s, self)).rem_euclid(interval_ms))
+            .collect();
+        let mut moments = time_ms..time_ms + 1000;
+        moments.find(|t| !phases.contains(&t.rem_euclid(interval_ms))).unwrap_or(time_ms)
     }
 }
 
@@ -306,7 +322,8 @@ fn phase_ms(satellite: usize, shape: &Shape) -> i64 {
     i64::try_from(spread).unwrap_or(0)
 }
 
-fn append_series(message: &mut Vec<u8>, labels: &[u8], timestamp: i64, value: f64) {
+/// Appends a series with one sample to a remote-write 1.0 message; `labels` are its encoded labels.
+pub(crate) fn append_series(message: &mut Vec<u8>, labels: &[u8], timestamp: i64, value: f64) {
     let mut sample = [0; 19];
     sample[0] = 0x09;
     sample[1..9].copy_from_slice(&value.to_le_bytes());

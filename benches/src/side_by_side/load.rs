@@ -1,15 +1,15 @@
 //! What is sent and asked in a scenario.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Options;
 use super::questions::{Question, When};
+use crate::constellation::entities::{Group, Tier};
+use crate::constellation::{Constellation, Dumps, INTERVAL_MS, bodies};
 use crate::workload::{Shape, Size, Workload};
 use crate::{BenchError, Result, fail};
-
-/// Milliseconds from scrape to scrape.
-pub const INTERVAL_MS: i64 = 15_000;
 
 /// A load with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,23 @@ pub enum Scenario {
     QueryStorm,
     /// As steady; killed with SIGKILL when half is sent, and started again.
     Restart,
+    /// A constellation in which 1, 10 or 100 % of all entities are replaced every ten minutes.
+    Churn(Share),
+    /// A constellation whose gateway links are all handed over at once.
+    Handover,
+    /// A constellation of which one satellite in 25 sends an hour late, beside the others.
+    PassDump,
+}
+
+/// What is replaced in ten minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// 1 %.
+    One,
+    /// 10 %.
+    Ten,
+    /// 100 %.
+    All,
 }
 
 /// What happens beside sending.
@@ -46,6 +63,8 @@ pub struct Load {
     pub series_count: usize,
     /// Samples in all bodies.
     pub sample_count: usize,
+    /// Different samples: what queries must find.
+    pub stored_count: usize,
     /// Bytes of all bodies.
     pub body_bytes: u64,
     /// What is asked once all is sent.
@@ -56,7 +75,17 @@ pub struct Load {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Steady, Self::Wide, Self::QueryStorm, Self::Restart];
+    pub const ALL: [Self; 9] = [
+        Self::Steady,
+        Self::Wide,
+        Self::QueryStorm,
+        Self::Restart,
+        Self::Churn(Share::One),
+        Self::Churn(Share::Ten),
+        Self::Churn(Share::All),
+        Self::Handover,
+        Self::PassDump,
+    ];
 
     /// Its name.
     #[must_use]
@@ -66,6 +95,11 @@ impl Scenario {
             Self::Wide => "wide",
             Self::QueryStorm => "query-storm",
             Self::Restart => "restart",
+            Self::Churn(Share::One) => "churn-1",
+            Self::Churn(Share::Ten) => "churn-10",
+            Self::Churn(Share::All) => "churn-100",
+            Self::Handover => "handover",
+            Self::PassDump => "pass-dump",
         }
     }
 
@@ -90,6 +124,43 @@ impl Load {
     /// # Errors
     /// If they cannot be written.
     pub fn record(options: &Options, dir: &Path) -> Result<Self> {
+        let churn_per_mille = match options.scenario {
+            Scenario::Churn(Share::One) => 10,
+            Scenario::Churn(Share::Ten) => 100,
+            Scenario::Churn(Share::All) => 1000,
+            Scenario::Handover | Scenario::PassDump => 0,
+            _ => return Self::workload(options, dir),
+        };
+        let Some(tier) = Tier::named("small") else { return fail("there is no tier small") };
+        let length_ms = 240 * INTERVAL_MS;
+        let start_ms = now_ms()? - length_ms;
+        let is = |scenario| options.scenario == scenario;
+        let constellation = Constellation {
+            seed: options.seed,
+            tier: tier.scaled(options.scale),
+            start_ms,
+            scrape_count: 240,
+            churn_per_mille,
+            storm_ms: is(Scenario::Handover).then_some(start_ms + length_ms / 2),
+            dumps: if is(Scenario::PassDump) { Dumps::Late } else { Dumps::None },
+        };
+        let manifest = bodies::record(&constellation, options.connections, dir)?;
+        let sizes = manifest.lanes.iter().map(|path| Ok(std::fs::metadata(path)?.len()));
+        let body_bytes = sizes.sum::<Result<u64>>()?;
+        let end_ms = manifest.last_ms.div_euclid(1000) * 1000 + 1000;
+        Ok(Self {
+            lanes: manifest.lanes,
+            beside: Beside::Nothing,
+            series_count: manifest.series_count,
+            sample_count: manifest.sent_count,
+            stored_count: manifest.stored_count,
+            body_bytes,
+            questions: constellation_questions(end_ms),
+            counts: constellation_counts(start_ms, end_ms),
+        })
+    }
+
+    fn workload(options: &Options, dir: &Path) -> Result<Self> {
         let size = if options.scenario == Scenario::Wide { Size::Wide } else { Size::Steady };
         let (series, scrape_count) = size.counts();
         #[expect(
@@ -115,51 +186,92 @@ impl Load {
         Ok(Self {
             lanes,
             beside: match options.scenario {
-                Scenario::Steady | Scenario::Wide => Beside::Nothing,
                 Scenario::QueryStorm => Beside::Queries(8),
                 Scenario::Restart => Beside::Kill,
+                _ => Beside::Nothing,
             },
             series_count: workload.series_count,
             sample_count: workload.sample_count,
+            stored_count: workload.sample_count,
             body_bytes,
-            questions: questions(scrape_count, end_ms),
+            questions: questions(options.scenario, shape.quiet_ms(end_ms), shape.start_ms),
             counts: counts(&shape, end_ms),
         })
     }
 }
 
-/// The query table: one metric of all satellites over the time of the load.
-fn questions(scrape_count: usize, end_ms: i64) -> Vec<Question> {
-    let steps = i64::try_from(scrape_count).unwrap_or(i64::MAX);
+/// The query table: one metric of all satellites over the time of the load. Windows begin five
+/// minutes in, so that they are full: Prometheus 2 and 3 extrapolate half-empty ones differently.
+fn questions(scenario: Scenario, end_ms: i64, start_ms: i64) -> Vec<Question> {
     let range = |step_ms: i64| {
-        let length_ms = (steps * INTERVAL_MS).max(step_ms);
-        When::Range { start_ms: end_ms - length_ms + step_ms, end_ms, step_ms }
+        let steps = (end_ms - start_ms - 330_000) / step_ms;
+        When::Range { start_ms: end_ms - steps.max(1) * step_ms, end_ms, step_ms }
     };
-    let all = [
-        (
-            "sum by (plane) (rate)",
-            "sum by (plane) (rate(satellite_downlink_packets_total[5m]))",
-            range(INTERVAL_MS),
-        ),
-        (
-            "quantile_over_time",
-            "sum by (plane) (quantile_over_time(0.95, satellite_bus_voltage_volts[5m]))",
-            range(60_000),
-        ),
+    let one_series = "satellite_battery_temperature_celsius{satellite=\"A-000007\"}";
+    let mut all = vec![
         ("count of all series", "count({job=\"telemetry\"})", When::At(end_ms)),
-        ("topk of one metric", "topk(10, satellite_wheel_speed_rpm)", When::At(end_ms)),
-        (
-            "one series",
-            "satellite_battery_temperature_celsius{satellite=\"A-000007\"}",
-            range(INTERVAL_MS),
-        ),
+        ("topk of one metric", "topk(10, satellite_clock_offset_seconds)", When::At(end_ms)),
+        ("one series", one_series, When::At(end_ms)),
     ];
-    let questions = all.map(|(name, expression, when)| Question {
-        name: name.to_owned(),
-        expression: expression.to_owned(),
-        when,
+    if scenario == Scenario::Wide {
+        // Six scrapes fill no window.
+        let sum = "sum by (plane) (satellite_terminals_attached)";
+        all.push(("sum by (plane)", sum, When::At(end_ms)));
+    } else {
+        let rate = "sum by (plane) (rate(satellite_downlink_packets_total[5m]))";
+        let quantile = "sum by (plane) (quantile_over_time(0.95, satellite_bus_voltage_volts[5m]))";
+        all.push(("sum by (plane) (rate)", rate, range(INTERVAL_MS)));
+        all.push(("quantile_over_time", quantile, range(60_000)));
+        all.push(("one series, all steps", one_series, range(INTERVAL_MS)));
+    }
+    questions_of(&all)
+}
+
+/// The query mix of a constellation.
+fn constellation_questions(end_ms: i64) -> Vec<Question> {
+    let range = When::Range { start_ms: end_ms - 3_000_000, end_ms, step_ms: 60_000 };
+    let now = When::At(end_ms);
+    questions_of(&[
+        ("out of contact", "count(sl_sat_contact_age_seconds > 900)", now),
+        ("bytes by gateway", "sum by (gateway) (rate(sl_gateway_link_bytes_total[5m]))", range),
+        ("busiest terminals", "topk(20, sl_ut_downlink_bits_per_second)", now),
+        (
+            "latency by country",
+            "quantile by (country) (0.95, sl_ut_ping_latency_seconds * on (ut) group_left (country) \
+             sl_ut_info)",
+            now,
+        ),
+        ("one satellite", "sl_sat_temperature_celsius{sat=\"S0002\"}", range),
+        ("terminals by cell", "count by (h3cell) (sl_ut_info)", now),
+        (
+            "uncorrected by shell",
+            "sum by (shell) (rate(sl_laser_fec_codewords_total{kind=\"uncorrected\"}[5m]) * on (sat) \
+             group_left (shell) sl_sat_info)",
+            range,
+        ),
+    ])
+}
+
+fn questions_of(all: &[(&str, &str, When)]) -> Vec<Question> {
+    let questions = all.iter().map(|(name, expression, when)| Question {
+        name: (*name).to_owned(),
+        expression: (*expression).to_owned(),
+        when: *when,
     });
-    questions.into()
+    questions.collect()
+}
+
+/// Metric by metric, as for the workload.
+fn constellation_counts(start_ms: i64, end_ms: i64) -> Vec<Question> {
+    let range_s = (end_ms - start_ms) / 1000 + 1;
+    let metrics = Group::ALL.iter().flat_map(|group| group.metrics());
+    let names: BTreeSet<&str> = metrics.map(|metric| metric.name).collect();
+    let counts = names.into_iter().map(|name| Question {
+        name: name.to_owned(),
+        expression: format!("sum(count_over_time({name}[{range_s}s]))"),
+        when: When::At(end_ms),
+    });
+    counts.collect()
 }
 
 /// Metric by metric, since without their names series of two may be the same.

@@ -66,7 +66,7 @@ pub fn run(peer: &Peer, load: &Load) -> Result<Run> {
     let cpu_settled = server.cpu_seconds()? - cpu_start;
     let memory = server.memory()?;
     figures.memory(memory, load);
-    let missing = load.sample_count as f64 - stored(&server, &load.counts)?;
+    let missing = load.stored_count as f64 - stored(&server, &load.counts)?;
     figures.set(Figure::Missing, missing);
     let mut answers = Vec::new();
     let mut client = Client::connect(server.address())?;

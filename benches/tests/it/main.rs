@@ -2,6 +2,7 @@
 //! changes anything must be found out.
 
 mod celestrak;
+mod constellation;
 mod crash;
 mod memory_server;
 

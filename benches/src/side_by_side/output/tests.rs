@@ -44,8 +44,8 @@ fn a_comparison_is_a_table_with_ratios_and_verdicts() {
 steady: a load; a machine
   ephemeris: 1<2; fsynced before the answer
   victoria-metrics: 1<2; in memory at the answer, in files some seconds later
-                                      ephemeris                         victoria-metrics  × victoria-metrics
-samples/s                             4,000,000                                1,000,000                4.00
+                                     ephemeris                         victoria-metrics  × victoria-metrics
+samples/s                            4,000,000                                1,000,000                4.00
 q: against Prometheus' answer  equal, 9 points  2 of 9 differ, by up to inf; 1 unpaired                    
 × is how many times better Ephemeris is; below 1 it is behind
 ";
