@@ -5,8 +5,8 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench quick bench-bombs bench-hostile bench-logs \
-	bench-operators bench-protocols bench-scale bench-churn crash power-cut flips mutations model deny build-deps \
+.PHONY: help run build test explore check fmt clippy doc bench quick bench-bombs bench-churn bench-logs \
+	bench-protocols bench-scale crash power-cut flips mutations model deny build-deps \
 	test-clients
 
 help: ## This list
@@ -55,6 +55,12 @@ bench-bombs: build ## Bodies larger than they look: each refused in 100 ms, with
 
 bench-protocols: build ## The same samples by each protocol: CPU of the server for a sample
 	$(TARGET_DIR)/release/ephemeris-benches protocols --series 20000 --scrapes 100
+
+bench-scale: build ## Very many active series: memory, rates, restart, a regex (SERIES=n)
+	$(TARGET_DIR)/release/ephemeris-benches scale --series $(or $(SERIES),10000000)
+
+bench-churn: build ## A million new series a minute (MINUTES=n)
+	$(TARGET_DIR)/release/ephemeris-benches churn --per-minute 1000000 --minutes $(or $(MINUTES),5)
 
 crash: build ## Kill the server 200 times under load and compare what is left (CYCLES=n)
 	$(TARGET_DIR)/release/ephemeris-benches crash --cycles $(or $(CYCLES),200)

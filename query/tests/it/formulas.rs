@@ -47,8 +47,11 @@ const WINDOWS: [(&str, &str); 24] = [
     ("absent_over_time", ""),
 ];
 
+/// The name of a function and its formula.
+type Map = (&'static str, fn(f64) -> f64);
+
 /// Functions of one value.
-const MAPS: [(&str, fn(f64) -> f64); 33] = [
+const MAPS: [Map; 33] = [
     ("abs", f64::abs),
     ("ceil", f64::ceil),
     ("floor", f64::floor),
