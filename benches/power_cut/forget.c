@@ -62,13 +62,20 @@ static void put(int to, const char *bytes, size_t length, const char *path) {
     }
 }
 
-static void note_file(int to, const char *path) {
+/* The first bytes only: what is appended while the lock is waited for was not synced. */
+static void note_file(int to, const char *path, off_t size) {
     char *buffer = malloc(1 << 20);
     /* The file may be open to be written only. */
     int from = open(path, O_RDONLY | O_CLOEXEC);
     if (from < 0 || !buffer) fail("reading", path);
-    ssize_t length;
-    while ((length = read(from, buffer, 1 << 20)) > 0) put(to, buffer, length, path);
+    ssize_t length = 0;
+    while (size > 0) {
+        size_t wanted = size < 1 << 20 ? (size_t)size : 1 << 20;
+        length = read(from, buffer, wanted);
+        if (length <= 0) break;
+        put(to, buffer, length, path);
+        size -= length;
+    }
     if (length < 0) fail("reading", path);
     close(from);
     free(buffer);
@@ -107,7 +114,7 @@ static void note(int fd) {
         int to = open(unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (to < 0) fail("writing", unfinished);
         if (is_directory) note_directory(to, path);
-        else note_file(to, path);
+        else note_file(to, path, about.st_size);
         close(to);
         if (rename(unfinished, noted)) fail("renaming", unfinished);
     }

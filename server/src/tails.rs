@@ -12,8 +12,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::metrics::Counter;
 
-/// Bytes of lines, labels and metadata that wait for one client.
+/// Bytes that wait for one client: lines, labels, metadata and what keeping them takes.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
+/// Bytes of labels of the dropped entries that are named.
+const DROPPED_BYTES_MAX: usize = 1 << 20;
+/// About what a run takes beside its labels and entries.
+const RUN_BYTES: usize = 512;
 /// Tails of all tenants.
 const TAILS_MAX: usize = 100;
 /// Dropped entries that are named to the client; more are only counted.
@@ -79,10 +83,18 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    runs: VecDeque<(Instant, Run)>,
+    runs: VecDeque<WaitingRun>,
     bytes: usize,
     dropped: Vec<Dropped>,
+    dropped_bytes: usize,
     dropped_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct WaitingRun {
+    since: Instant,
+    bytes: usize,
+    run: Run,
 }
 
 /// One tail; dropping it ends it.
@@ -158,20 +170,35 @@ impl Queue {
                 continue;
             }
             items.sort_by_key(|item| batch.entries[*item].timestamp_ns);
-            let size: usize = items.iter().map(|item| size_of_entry(batch, *item)).sum();
+            let label_bytes = labels.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
             let mut waiting = self.waiting.lock();
-            if waiting.bytes + size > QUEUE_BYTES_MAX {
-                dropped += items.len() as u64;
+            // As many as fit, in their order.
+            let mut size = RUN_BYTES + label_bytes;
+            let fits = items.iter().take_while(|item| {
+                size += size_of_entry(batch, **item);
+                waiting.bytes + size <= QUEUE_BYTES_MAX
+            });
+            let (kept, lost) = items.split_at(fits.count());
+            for item in lost {
+                dropped += 1;
                 waiting.dropped_since.get_or_insert(now);
-                for item in items {
-                    if waiting.dropped.len() < DROPPED_NAMED_MAX {
-                        let timestamp_ns = batch.entries[item].timestamp_ns;
-                        waiting.dropped.push(Dropped { timestamp_ns, labels: labels.clone() });
-                    }
+                let is_named = waiting.dropped.len() < DROPPED_NAMED_MAX
+                    && waiting.dropped_bytes + label_bytes <= DROPPED_BYTES_MAX;
+                if is_named {
+                    let timestamp_ns = batch.entries[*item].timestamp_ns;
+                    waiting.dropped_bytes += label_bytes;
+                    waiting.dropped.push(Dropped { timestamp_ns, labels: labels.clone() });
                 }
-            } else {
-                waiting.bytes += size;
-                waiting.runs.push_back((now, (labels, copy(batch, &items))));
+            }
+            if !kept.is_empty() {
+                let entries: usize = kept.iter().map(|item| size_of_entry(batch, *item)).sum();
+                let bytes = RUN_BYTES + label_bytes + entries;
+                waiting.bytes += bytes;
+                waiting.runs.push_back(WaitingRun {
+                    since: now,
+                    bytes,
+                    run: (labels, copy(batch, kept)),
+                });
             }
             drop(waiting);
             self.wake.notify_one();
@@ -196,11 +223,6 @@ fn size_of_entry(batch: &LogBatch<'_>, item: usize) -> usize {
     ENTRY_BYTES + entry.line.len() + metadata
 }
 
-fn size_of(run: &EntryBuffer) -> usize {
-    let metadata = |at: usize| run.metadata(at).map(|(n, v)| n.len() + v.len()).sum::<usize>();
-    (0..run.len()).map(|at| ENTRY_BYTES + run.line(at).len() + metadata(at)).sum()
-}
-
 fn copy(batch: &LogBatch<'_>, items: &[usize]) -> EntryBuffer {
     let mut run = EntryBuffer::default();
     for item in items {
@@ -217,7 +239,7 @@ impl Tail {
         loop {
             let first = {
                 let waiting = self.queue.waiting.lock();
-                let run = waiting.runs.front().map(|(at, _)| *at);
+                let run = waiting.runs.front().map(|run| run.since);
                 run.into_iter().chain(waiting.dropped_since).min()
             };
             match first {
@@ -233,10 +255,10 @@ impl Tail {
         let now = Instant::now();
         let mut waiting = self.queue.waiting.lock();
         let mut taken = Taken { runs: Vec::new(), dropped: std::mem::take(&mut waiting.dropped) };
-        waiting.dropped_since = None;
-        while waiting.runs.front().is_some_and(|(at, _)| *at + delay <= now) {
-            if let Some((_, run)) = waiting.runs.pop_front() {
-                waiting.bytes = waiting.bytes.saturating_sub(size_of(&run.1));
+        (waiting.dropped_since, waiting.dropped_bytes) = (None, 0);
+        while waiting.runs.front().is_some_and(|run| run.since + delay <= now) {
+            if let Some(WaitingRun { bytes, run, .. }) = waiting.runs.pop_front() {
+                waiting.bytes = waiting.bytes.saturating_sub(bytes);
                 taken.runs.push(run);
             }
         }

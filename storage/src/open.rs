@@ -107,15 +107,20 @@ pub(crate) fn lock_existing(dir: &Path) -> Result<File> {
     lock(&dir.join(LOCK))
 }
 
-/// Creates the directory if it is not there, so that it is after a power cut.
+/// Creates the directory and those above it if they are not there, so that they are after a power
+/// cut. The one above is synced at each start: an earlier start may have died before it was.
 fn create_durably(dir: &Path) -> Result<()> {
-    let is_new = !dir.exists();
+    let whole = std::path::absolute(dir).map_err(|e| io_error("finding", dir, e))?;
+    let new = whole.ancestors().take_while(|path| !path.exists()).count();
     fs::create_dir_all(dir).map_err(|e| io_error("creating", dir, e))?;
     let whole = dir.canonicalize().map_err(|e| io_error("finding", dir, e))?;
-    match whole.parent() {
-        Some(parent) if is_new => sync_dir(parent),
-        _ => Ok(()),
+    let synced = whole.ancestors().skip(1).take(new.max(1)).try_for_each(sync_dir);
+    if new == 0 {
+        // It may belong to somebody else, who made it last.
+        synced.unwrap_or_else(|error| tracing::warn!(%error, "the directory above is not synced"));
+        return Ok(());
     }
+    synced
 }
 
 /// Keeps other processes out of the directory.

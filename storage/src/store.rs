@@ -144,6 +144,7 @@ impl Store {
     pub fn write_logs(&self, tenant: &str, batch: &LogBatch<'_>) -> Result<LogOutcome> {
         let inner = &*self.inner;
         inner.check_open()?;
+        inner.check_disk()?;
         let tenant_id = inner.catalog.tenant_or_create(tenant)?;
         let received_at = inner.clock.now();
         let bounds = Bounds::at(received_at, inner.config.limits, inner.config.retention_ms);

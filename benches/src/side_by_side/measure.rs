@@ -58,8 +58,8 @@ pub fn run(peer: &Peer, load: &Load) -> Result<Run> {
         }
         Beside::Kill => killed(peer, &data_dir, server, load, &mut figures)?,
     };
-    // After a kill the count of the process begins anew.
-    let is_whole = load.beside != Beside::Kill;
+    // After a kill the count of the process begins anew; queries beside are part of it.
+    let is_whole = load.beside == Beside::Nothing;
     let cpu_sent = server.cpu_seconds()? - cpu_start;
     figures.sent(&sent, load);
     settle(&server)?;

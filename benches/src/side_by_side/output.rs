@@ -315,7 +315,8 @@ fn machine() -> String {
     let gib = memory.split(' ').next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0);
     let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{cores} cores ({processor}), {:.0} GiB, Linux {}", gib / 1_048_576.0, kernel.trim())
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
+    format!("{cores} cores ({processor}), {:.0} GiB, Linux {kernel}", gib / 1_048_576.0)
 }
 
 #[cfg(test)]

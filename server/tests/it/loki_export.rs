@@ -101,6 +101,20 @@ async fn an_export_of_something_damaged_does_not_look_whole() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn an_export_in_a_version_that_cannot_tell_its_end_is_refused() {
+    let server = TestServer::start().await;
+    let mut socket = tokio::net::TcpStream::connect(server.address).await.expect("it listens");
+    let query = encode("{app=\"a\"}");
+    let head = format!("GET {API}/export?query={query} HTTP/1.0\r\nhost: x\r\n\r\n");
+    socket.write_all(head.as_bytes()).await.expect("it is sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.0 400"), "{answer}");
+    assert!(answer.contains("export takes HTTP/1.1 or later, got HTTP/1.0"), "{answer}");
+    server.stop().await;
+}
+
 /// Turns over bytes in the middle of the largest table below `dir`.
 fn damage_largest_file(dir: &std::path::Path) {
     let (mut folders, mut files) = (vec![dir.to_owned()], Vec::new());

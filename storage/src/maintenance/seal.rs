@@ -33,6 +33,13 @@ const LABELS_AT_ONCE: usize = 256;
 /// Identities are swept when most series fell silent, but not for fewer than this.
 const SWEEP_SERIES_MIN: u64 = 10_000;
 
+/// Whether nothing was written for the whole life of a generation that knows many series. Without
+/// a rotation their identities would stay for as long as nothing else is written.
+fn only_remembers(generation: &Generation) -> bool {
+    let count = u64::from(generation.identity().series_count());
+    generation.is_empty() && count >= SWEEP_SERIES_MIN
+}
+
 impl Inner {
     /// Seals if the open generation is full or old, or an earlier seal failed.
     pub(super) fn seal_if_due(&self) -> Result<()> {
@@ -41,7 +48,8 @@ impl Inner {
         let due = {
             let open = self.open.read();
             let age = self.clock.now() - open.generation.created();
-            let old = age >= self.config.head_age_ms_max && !open.generation.is_empty();
+            let old = age >= self.config.head_age_ms_max
+                && (!open.generation.is_empty() || only_remembers(&open.generation));
             old || self.fill(&open) >= 1.0 || self.is_short_of_memory()
         };
         if due || self.version().sealing.is_some() { self.seal() } else { Ok(()) }
@@ -96,13 +104,14 @@ impl Inner {
     }
 
     /// Puts a new generation in place of the open one; `None` if that one is empty, and its series
-    /// do not fill the memory.
+    /// neither fill the memory nor are many that all fell silent.
     fn rotate(&self) -> Result<Option<Arc<Generation>>> {
         let (number, identity) = {
             let open = self.open.read();
             let empty = open.generation.is_empty()
                 && open.wal.bytes() == HEADER_BYTES as u64
-                && !self.is_crowded(open.generation.identity());
+                && !self.is_crowded(open.generation.identity())
+                && !only_remembers(&open.generation);
             if empty {
                 return Ok(None);
             }

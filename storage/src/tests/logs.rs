@@ -85,6 +85,22 @@ fn push(fixture: &Fixture, push: &Push) -> LogOutcome {
     written.expect("it is written")
 }
 
+#[test]
+fn a_disk_that_is_nearly_full_refuses_entries_until_there_is_room() {
+    let fixture = Fixture::with(|config| config.disk_reserve = crate::DiskReserve::Bytes(1000));
+    let space = |free_bytes| {
+        let space = crate::disk::Space { free_bytes, total_bytes: 1 << 40 };
+        fixture.faults.set_space(space);
+        fixture.store().maintain().expect("the disk is measured");
+    };
+    let body = Push::of("a", &[(NOON * 1_000_000, "line")]).encode();
+    let write = || Push::with_batch(&body, |batch| fixture.store().write_logs("t", batch));
+    space(999);
+    assert_eq!(write().expect_err("there is no room").kind(), crate::ErrorKind::Busy);
+    space(1000);
+    assert!(write().is_ok());
+}
+
 fn select(direction: Direction, range: NanoRange) -> LogSelect {
     let columns = LogColumns { lines: true, metadata: true };
     LogSelect { matchers: Vec::new(), range, direction, columns, needles: Vec::new() }

@@ -238,6 +238,27 @@ fn series_that_fell_silent_make_room_for_new_ones() {
 }
 
 #[test]
+fn series_that_all_fell_silent_are_forgotten_though_nothing_is_written() {
+    let fixture = Fixture::with(|config| config.durability = crate::Durability::Buffered);
+    for at in 0..10_000 {
+        let terminal = at.to_string();
+        let labels = [("__name__", "up"), ("terminal", &*terminal)];
+        fixture.write("t", &Request::of(&labels, NOON, 1.0));
+    }
+    let age = fixture.config().head_age_ms_max;
+    let mut known = Vec::new();
+    for rotation in 1..=3 {
+        fixture.clock.move_to(TimestampMs(NOON + rotation * (age + 1)));
+        fixture.store().maintain().expect("it is maintained");
+        // Measured before it seals.
+        known.push(fixture.store().stats().head_identity_bytes);
+    }
+    assert_eq!(known[0], known[1], "they outlive the seal");
+    assert!(known[2] < known[1] / 4, "dropped after a silent life: {known:?}");
+    assert_eq!(everything(&fixture.reader("t")).len(), 10_000);
+}
+
+#[test]
 fn buffered_writes_survive_the_end_of_the_process() {
     let mut fixture = Fixture::with(|config| config.durability = crate::Durability::Buffered);
     fixture.write("t", &Request::of(&[("__name__", "up")], NOON, 1.0));

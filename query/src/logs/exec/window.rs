@@ -230,7 +230,8 @@ impl<'a> Job<'a> {
         (state, buffer): (&mut EntryState, &mut EntryBuffer),
         all: &mut Accumulated,
     ) -> Result<(), LogQueryError> {
-        let before = all.series.len();
+        // Series made here; `visit` holds for those it makes.
+        let mut new_series = 0;
         let mut plain = None;
         // The series of each level, nothing if the pipeline drops it; found once a stream.
         let mut found: Vec<(String, Option<usize>)> = Vec::new();
@@ -247,7 +248,9 @@ impl<'a> Job<'a> {
                 return Ok(());
             }
             let at = found.iter().position(|(known, _)| known == level).unwrap_or_else(|| {
+                let before = all.series.len();
                 found.push((level.to_owned(), self.series_of(level, state, all)));
+                new_series += (all.series.len() - before) as u64;
                 found.len() - 1
             });
             let Some(id) = found[at].1 else { return Ok(()) };
@@ -257,7 +260,6 @@ impl<'a> Job<'a> {
             all.series[id].counts(self.windows.count()).add(steps, entries, amount.cast_signed());
             Ok(())
         })?;
-        let new_series = (all.series.len() - before) as u64;
         let bytes = new_series.saturating_mul(self.series_bytes());
         context.budget.hold(Load { samples: new_series, bytes })?;
         Ok(())

@@ -23,8 +23,8 @@ use ephemeris_query::logs::ast::{Expr, LineOp, LineOperand, LogExpr, Stage};
 use ephemeris_query::logs::engine::{EntryQuery, LogEngine};
 use ephemeris_query::logs::parse::parse;
 use ephemeris_query::logs::result::LogEntry;
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Version};
 use hyper::body::Frame;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -58,11 +58,18 @@ enum Part {
 /// Sends all entries of a log query.
 ///
 /// # Errors
-/// If a parameter or the query is wrong, or too many exports and remote reads run.
+/// If a parameter or the query is wrong, too many exports and remote reads run, or the request is
+/// in HTTP/1.0, in which an answer that breaks off looks like a whole one.
 pub async fn export(
     State(app): State<Arc<App>>,
+    version: Version,
     request: LokiRequest,
 ) -> Result<Response, LokiError> {
+    if version < Version::HTTP_11 {
+        let text =
+            format!("export takes HTTP/1.1 or later, got {version:?}: its end could not be told");
+        return Err(LokiError::bad(text));
+    }
     let range = params::range(&request.form, now_ns(&app))?;
     let left = params::count(&request.form, "limit")?.unwrap_or(usize::MAX);
     let Ok(slot) = Arc::clone(&app.read_slots).try_acquire_owned() else {
@@ -88,8 +95,9 @@ pub async fn export(
         let result = export.run(&request);
         let end = if result.is_ok() { QueryEnd::Answered } else { QueryEnd::Failed };
         export.app.metrics.query_ended(end, began.elapsed(), export.samples);
+        let result = result.or_else(|error| export.fail(error));
         drop(slot);
-        result.or_else(|error| export.fail(error))
+        result
     };
     let running = tokio::spawn(async move { app.queries.run(job).await });
     if start.await.is_ok() {
