@@ -6,7 +6,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 PROFILE = --release
 
 .PHONY: help run build test explore check fmt clippy doc bench quick bench-bombs bench-churn bench-logs \
-	bench-protocols bench-scale crash power-cut flips mutations model deny build-deps \
+	bench-protocols bench-scale crash power-cut flips mutations fuzz model deny build-deps \
 	test-clients
 
 help: ## This list
@@ -73,6 +73,9 @@ flips: build-deps ## Damage data directories at random and ask what is left (COU
 
 mutations: build-deps ## Hand changed bodies to the decoders of blocks (COUNT=n)
 	EPHEMERIS_MUTATIONS=$(or $(COUNT),20000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- bodies_changed
+
+fuzz: ## Fuzz every decoder and parser (SECONDS=n for each, TARGETS="page …")
+	@fuzz/run $(or $(SECONDS),600) $(TARGETS)
 
 model: build-deps ## Random operations on the store against a model of plain maps (COUNT=n)
 	EPHEMERIS_MODEL_OPERATIONS=$(or $(COUNT),1000000) $(CARGO) test $(PROFILE) --locked --workspace --lib -- tests::long
