@@ -5,8 +5,6 @@
 //! `[`, `&`, `~` inside a class are themselves. What RE2 refuses and the crate takes stays taken.
 
 use std::fmt::Write;
-use std::iter::Peekable;
-use std::str::Chars;
 
 /// `pattern` in the syntax of the `regex` crate.
 #[must_use]
@@ -149,12 +147,12 @@ fn class<'a>(text: &'a str, out: &mut String) -> &'a str {
 
 /// `:alpha:]` and its kind, at the start of `text`; and the rest.
 fn named_class(text: &str) -> Option<(&str, &str)> {
-    let mut chars: Peekable<Chars<'_>> = text.chars().peekable();
-    chars.next_if_eq(&':')?;
-    chars.next_if_eq(&'^');
-    let end = text.find(":]")? + 2;
-    let name = text[1..end - 2].trim_start_matches('^');
-    (!name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase())).then(|| text.split_at(end))
+    let inner = text.strip_prefix(':')?;
+    // The colon that opens a class does not close it.
+    let length = inner.find(":]")?;
+    let name = inner[..length].trim_start_matches('^');
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase());
+    is_name.then(|| text.split_at(length + 3))
 }
 
 #[cfg(test)]
@@ -183,6 +181,8 @@ mod tests {
             (r"\<a\>", &["<a>"], &["a"]),
             (r"[[:alpha:]&&[^]", &["a", "&", "[", "^"], &["1", "]"]),
             (r"[[:^digit:]]", &["a"], &["1"]),
+            (r"[[:]", &["[", ":"], &["]"]),
+            (r"[[:^]", &["[", ":", "^"], &["]"]),
             (r"[]a]", &["]", "a"], &["b"]),
             (r"[^]a]", &["b"], &["]", "a"]),
             (r"[a~~b]", &["~"], &["c"]),
