@@ -12,6 +12,7 @@
 //! | [`logs`] | pushes log entries, asks questions about them, reports |
 //! | [`power_cut`] | a data directory as a power cut leaves it |
 //! | [`scale`] | very many active series: memory, rates, restart, search |
+//! | [`cardinality`] | how cost grows with the number of series, beside peers |
 //! | [`churn`] | new series all the time |
 //! | [`decode`] | decoding alone, in this process |
 //! | [`bombs`] | bodies that are larger than they look |
@@ -26,6 +27,7 @@
 //! | [`report`] | plain tables |
 
 pub mod bombs;
+pub mod cardinality;
 pub mod celestrak;
 pub mod churn;
 pub mod constellation;

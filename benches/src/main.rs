@@ -10,7 +10,8 @@ use ephemeris_benches::report::Report;
 use ephemeris_benches::side_by_side::{self, WithInstalled, load::Scenario, output::Comparison};
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
-    BenchError, Result, bombs, celestrak, churn, crash, decode, logs, protocols, quick, scale,
+    BenchError, Result, bombs, cardinality, celestrak, churn, crash, decode, logs, protocols,
+    quick, scale,
 };
 
 #[global_allocator]
@@ -71,6 +72,17 @@ enum Command {
         /// Samples of each.
         #[arg(long, default_value_t = 3)]
         rounds: u32,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Ask how the cost of a series grows with their number, of each server, and plot it.
+    Cardinality {
+        /// Numbers of series.
+        #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000,10000000")]
+        series: Vec<u64>,
+        /// Write the plot.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -147,8 +159,8 @@ struct EntryArgs {
 
 #[derive(Args)]
 struct SideBySideArgs {
-    /// What is sent: steady, wide, query-storm, restart, churn-1, churn-10, churn-100, handover or
-    /// pass-dump.
+    /// What is sent: steady, wide, query-storm, restart, churn-1, churn-10, churn-100, handover,
+    /// pass-dump, panels or hour.
     #[arg(long, default_value = "steady")]
     scenario: String,
     /// Share of the scenario's series.
@@ -271,9 +283,24 @@ impl SideBySideArgs {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "progress, beside the report")]
+fn cardinality(options: &cardinality::Options, svg: Option<PathBuf>) -> Result<String> {
+    let costs = cardinality::run(options, &|doing| eprintln!("{doing}"))?;
+    if let Some(path) = svg {
+        fs::write(path, cardinality::svg(&costs))?;
+    }
+    Ok(cardinality::markdown(&costs))
+}
+
 fn run(command: Command) -> Result<String> {
     let report: Result<Report> = match command {
         Command::SideBySide(arguments) => return Ok(arguments.run()?.to_string()),
+        Command::Cardinality { series, svg, server } => {
+            return cardinality(
+                &cardinality::Options { series, binary: server.binary, server_flags: server.flags },
+                svg,
+            );
+        }
         Command::Quick { workload, server } => quick::run(&quick::Options {
             shape: workload.shape()?,
             binary: server.binary,

@@ -22,7 +22,7 @@ const SERIES_PER_BODY: u64 = 2_000;
 /// Series generated at a time, while the server waits.
 const SERIES_PER_PART: u64 = 400_000;
 /// Milliseconds from a round to the next.
-const INTERVAL_MS: i64 = 15_000;
+pub(crate) const INTERVAL_MS: i64 = 15_000;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -39,9 +39,9 @@ pub struct Options {
 
 /// One round over all series.
 #[derive(Clone, Copy, Debug, Default)]
-struct Round {
-    elapsed: Duration,
-    cpu_s: f64,
+pub(crate) struct Round {
+    pub(crate) elapsed: Duration,
+    pub(crate) cpu_s: f64,
     latency_p99_ms: f64,
     latency_max_ms: f64,
     retries: u64,
@@ -99,7 +99,7 @@ pub fn run(options: &Options) -> Result<Report> {
 }
 
 /// Sends one sample of each series.
-fn round(server: &Server, series: u64, time_ms: i64) -> Result<Round> {
+pub(crate) fn round(server: &Server, series: u64, time_ms: i64) -> Result<Round> {
     let cpu_before = server.cpu_seconds()?;
     let mut all = Sent::default();
     for first in (0..series).step_by(usize::try_from(SERIES_PER_PART).unwrap_or(usize::MAX)) {

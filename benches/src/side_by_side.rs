@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`peer`] | the servers and their command lines |
 //! | [`load`] | what is sent and asked in a scenario |
+//! | [`panels`] | the queries of the constellation dashboard |
 //! | [`measure`] | one run of one server |
 //! | [`questions`] | timed queries, compared answers |
 //! | [`figures`] | what is measured; medians, spreads, ratios |
@@ -27,6 +28,7 @@ pub mod figures;
 pub mod load;
 pub mod measure;
 pub mod output;
+pub mod panels;
 pub mod peer;
 pub mod questions;
 
@@ -62,7 +64,8 @@ pub enum WithInstalled {
     No,
 }
 
-/// Measures all, run after run, so that a change of the machine's load meets all alike.
+/// Measures all, run after run, so that a change of the machine's load meets all alike; each run
+/// begins with the next server, so that none always comes first.
 /// `progress` is told what is being done.
 ///
 /// # Errors
@@ -74,9 +77,10 @@ pub fn run(options: &Options, progress: &dyn Fn(&str)) -> Result<Comparison> {
     let load = Load::record(options, bodies.path())?;
     let mut runs: Vec<Vec<Run>> = vec![Vec::new(); peers.len()];
     for number in 1..=options.runs.max(1) {
-        for (peer, runs) in peers.iter().zip(&mut runs) {
-            progress(&format!("run {number}: {}", peer.name));
-            runs.push(measure::run(peer, &load)?);
+        for turn in 0..peers.len() {
+            let at = (number - 1 + turn) % peers.len();
+            progress(&format!("run {number}: {}", peers[at].name));
+            runs[at].push(measure::run(&peers[at], &load)?);
         }
     }
     let servers = peers.into_iter().zip(&runs).map(|(peer, runs)| {

@@ -20,6 +20,8 @@ pub enum Figure {
     MemorySettled,
     /// The same per series in bytes.
     MemoryPerSeries,
+    /// The most resident memory in a quarter of the time of sending, from 1 to 4, in MB.
+    MemoryOfQuarter(u8),
     /// Bytes on disk per sample after a clean end.
     Disk,
     /// Bytes sent per sample.
@@ -44,6 +46,8 @@ pub enum Figure {
     StormP50,
     /// Of 100 queries the slowest.
     StormP99,
+    /// Queries whose median is above their target.
+    AboveTarget,
     /// A query by name: median in ms.
     QueryP50(String),
     /// Of 100 the slowest.
@@ -91,6 +95,9 @@ impl Figure {
             Self::MemoryPeak => "memory, peak, MB",
             Self::MemorySettled => "memory, settled, MB",
             Self::MemoryPerSeries => "the same per series, bytes",
+            Self::MemoryOfQuarter(quarter) => {
+                return format!("memory, quarter {quarter} of sending, MB");
+            }
             Self::Disk => "disk per sample, bytes",
             Self::BodyBytes => "sent per sample, bytes",
             Self::WriteP50 => "write p50, ms",
@@ -103,6 +110,7 @@ impl Figure {
             Self::StormRate => "queries/s while sending",
             Self::StormP50 => "their p50, ms",
             Self::StormP99 => "their p99, ms",
+            Self::AboveTarget => "queries above their target",
             Self::QueryP50(name) => return format!("{name}: p50, ms"),
             Self::QueryP99(name) => return format!("{name}: p99, ms"),
         };
@@ -114,7 +122,9 @@ impl Figure {
     pub const fn better(&self) -> Better {
         match self {
             Self::Rate | Self::StormRate => Better::Higher,
-            Self::BodyBytes | Self::Retries | Self::Refused | Self::Missing => Better::Neither,
+            Self::BodyBytes | Self::Retries | Self::Refused | Self::Missing | Self::AboveTarget => {
+                Better::Neither
+            }
             _ => Better::Lower,
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Options;
+use super::panels;
 use super::questions::{Question, When};
 use crate::constellation::entities::{Group, Tier};
 use crate::constellation::{Constellation, Dumps, INTERVAL_MS, bodies};
@@ -28,6 +29,10 @@ pub enum Scenario {
     Handover,
     /// A constellation of which one satellite in 25 sends an hour late, beside the others.
     PassDump,
+    /// A constellation, then the queries of its dashboard.
+    Panels,
+    /// An hour of the medium tier as fast as it goes, with the queries of the dashboard beside it.
+    Hour,
 }
 
 /// What is replaced in ten minutes.
@@ -75,7 +80,7 @@ pub struct Load {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Steady,
         Self::Wide,
         Self::QueryStorm,
@@ -85,6 +90,8 @@ impl Scenario {
         Self::Churn(Share::All),
         Self::Handover,
         Self::PassDump,
+        Self::Panels,
+        Self::Hour,
     ];
 
     /// Its name.
@@ -100,6 +107,8 @@ impl Scenario {
             Self::Churn(Share::All) => "churn-100",
             Self::Handover => "handover",
             Self::PassDump => "pass-dump",
+            Self::Panels => "panels",
+            Self::Hour => "hour",
         }
     }
 
@@ -128,10 +137,11 @@ impl Load {
             Scenario::Churn(Share::One) => 10,
             Scenario::Churn(Share::Ten) => 100,
             Scenario::Churn(Share::All) => 1000,
-            Scenario::Handover | Scenario::PassDump => 0,
+            Scenario::Handover | Scenario::PassDump | Scenario::Panels | Scenario::Hour => 0,
             _ => return Self::workload(options, dir),
         };
-        let Some(tier) = Tier::named("small") else { return fail("there is no tier small") };
+        let tier = if options.scenario == Scenario::Hour { "medium" } else { "small" };
+        let Some(tier) = Tier::named(tier) else { return fail(format!("there is no tier {tier}")) };
         let length_ms = 240 * INTERVAL_MS;
         let start_ms = now_ms()? - length_ms;
         let is = |scenario| options.scenario == scenario;
@@ -148,14 +158,19 @@ impl Load {
         let sizes = manifest.lanes.iter().map(|path| Ok(std::fs::metadata(path)?.len()));
         let body_bytes = sizes.sum::<Result<u64>>()?;
         let end_ms = manifest.last_ms.div_euclid(1000) * 1000 + 1000;
+        let has_panels = is(Scenario::Panels) || is(Scenario::Hour);
         Ok(Self {
             lanes: manifest.lanes,
-            beside: Beside::Nothing,
+            beside: if is(Scenario::Hour) { Beside::Queries(1) } else { Beside::Nothing },
             series_count: manifest.series_count,
             sample_count: manifest.sent_count,
             stored_count: manifest.stored_count,
             body_bytes,
-            questions: constellation_questions(end_ms),
+            questions: if has_panels {
+                panels::questions(start_ms, end_ms)?
+            } else {
+                constellation_questions(end_ms)
+            },
             counts: constellation_counts(start_ms, end_ms),
         })
     }
@@ -257,6 +272,7 @@ fn questions_of(all: &[(&str, &str, When)]) -> Vec<Question> {
         name: (*name).to_owned(),
         expression: (*expression).to_owned(),
         when: *when,
+        target_ms: None,
     });
     questions.collect()
 }
@@ -270,6 +286,7 @@ fn constellation_counts(start_ms: i64, end_ms: i64) -> Vec<Question> {
         name: name.to_owned(),
         expression: format!("sum(count_over_time({name}[{range_s}s]))"),
         when: When::At(end_ms),
+        target_ms: None,
     });
     counts.collect()
 }
@@ -281,6 +298,7 @@ fn counts(shape: &Shape, end_ms: i64) -> Vec<Question> {
         name: metric.to_owned(),
         expression: format!("sum(count_over_time({metric}[{range_s}s]))"),
         when: When::At(end_ms),
+        target_ms: None,
     });
     counts.collect()
 }

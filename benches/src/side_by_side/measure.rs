@@ -68,20 +68,24 @@ pub fn run(peer: &Peer, load: &Load) -> Result<Run> {
     figures.memory(memory, load);
     let missing = load.stored_count as f64 - stored(&server, &load.counts)?;
     figures.set(Figure::Missing, missing);
-    let mut answers = Vec::new();
+    let (mut answers, mut above_target) = (Vec::new(), 0_u32);
     let mut client = Client::connect(server.address())?;
     for question in &load.questions {
         let (answered, times) = question.measure(&mut client)?;
+        above_target += u32::from(question.target_ms.is_some_and(|target| times.p50 > target));
         figures.query(&question.name, times);
         answers.push(answered);
+    }
+    if load.questions.iter().any(|question| question.target_ms.is_some()) {
+        figures.set(Figure::AboveTarget, f64::from(above_target));
     }
     let cpu_before_stop = server.cpu_seconds()?;
     let cpu_total = server.stop()?;
     if is_whole {
         // Queries are not part of the cost of a sample, settling is.
-        figures.cpu(cpu_sent, cpu_settled + (cpu_total - cpu_before_stop), load);
+        figures.cpu(cpu_sent, cpu_settled + (cpu_total - cpu_before_stop), &sent);
     }
-    figures.disk(directory_bytes(&data_dir)?, load);
+    figures.disk(directory_bytes(&data_dir)?, &sent);
     Ok(Run { figures, answers, refusal: sent.refusal })
 }
 
@@ -128,6 +132,7 @@ fn storm(server: &Server, load: &Load, connections: usize, figures: &mut Figures
     let ask = &ask;
     thread::scope(|scope| {
         let asking: Vec<_> = (0..connections).map(|n| scope.spawn(move || ask(n))).collect();
+        let watching = scope.spawn(|| watch(server, &is_over));
         let sent = replay(address, &load.lanes);
         is_over.store(true, Ordering::Relaxed);
         let mut times = Vec::new();
@@ -140,8 +145,22 @@ fn storm(server: &Server, load: &Load, connections: usize, figures: &mut Figures
         times.sort_by(f64::total_cmp);
         let sent = sent?;
         figures.storm(&times, sent.elapsed);
+        match watching.join() {
+            Ok(memory) => figures.growth(&memory?),
+            Err(_) => return fail("the watching thread failed"),
+        }
         Ok(sent)
     })
+}
+
+/// Resident memory again and again until all is sent.
+fn watch(server: &Server, is_over: &AtomicBool) -> Result<Vec<u64>> {
+    let mut seen = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        seen.push(server.memory()?.now);
+        thread::sleep(LOOK_EVERY / 2);
+    }
+    Ok(seen)
 }
 
 /// Sends; kills the server when half of all bodies have been answered; starts it again and sends
@@ -215,9 +234,11 @@ impl Figures {
         self.set(Figure::BodyBytes, load.body_bytes as f64 / load.sample_count as f64);
     }
 
-    fn cpu(&mut self, sent_s: f64, settled_s: f64, load: &Load) {
-        self.set(Figure::Cpu, sent_s * 1e6 / load.sample_count as f64);
-        self.set(Figure::CpuSettled, settled_s * 1e6 / load.sample_count as f64);
+    /// For a sample that was taken: what was refused is no work done.
+    fn cpu(&mut self, sent_s: f64, settled_s: f64, sent: &Sent) {
+        let taken = sent.sample_count.max(1) as f64;
+        self.set(Figure::Cpu, sent_s * 1e6 / taken);
+        self.set(Figure::CpuSettled, settled_s * 1e6 / taken);
     }
 
     fn memory(&mut self, memory: crate::server::Memory, load: &Load) {
@@ -226,8 +247,16 @@ impl Figures {
         self.set(Figure::MemoryPerSeries, memory.now as f64 / load.series_count as f64);
     }
 
-    fn disk(&mut self, bytes: u64, load: &Load) {
-        self.set(Figure::Disk, bytes as f64 / load.sample_count as f64);
+    fn disk(&mut self, bytes: u64, sent: &Sent) {
+        self.set(Figure::Disk, bytes as f64 / sent.sample_count.max(1) as f64);
+    }
+
+    /// The most memory of each quarter of the time: what grows without bound shows.
+    fn growth(&mut self, memory: &[u64]) {
+        for (quarter, of_quarter) in (1..).zip(memory.chunks(memory.len().div_ceil(4).max(1))) {
+            let most = of_quarter.iter().max().copied().unwrap_or(0);
+            self.set(Figure::MemoryOfQuarter(quarter), most as f64 / 1e6);
+        }
     }
 
     fn storm(&mut self, times_ms: &[f64], elapsed: Duration) {

@@ -26,6 +26,8 @@ pub struct Question {
     pub expression: String,
     /// The steps it is evaluated at.
     pub when: When,
+    /// What its median should not exceed, in milliseconds.
+    pub target_ms: Option<f64>,
 }
 
 /// The steps of a query.

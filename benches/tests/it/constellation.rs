@@ -1,6 +1,5 @@
 //! The constellation dashboard works on a generated constellation: every panel gets data.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ephemeris_benches::client::Client;
@@ -10,8 +9,7 @@ use ephemeris_benches::constellation::{Constellation, Dumps, INTERVAL_MS};
 use ephemeris_benches::query;
 use ephemeris_benches::send::replay;
 use ephemeris_benches::server::Server;
-use ephemeris_benches::side_by_side::questions::{Question, When};
-use serde_json::Value;
+use ephemeris_benches::side_by_side::panels;
 
 #[test]
 fn every_panel_of_the_constellation_dashboard_has_data() {
@@ -34,26 +32,12 @@ fn every_panel_of_the_constellation_dashboard_has_data() {
     let sent = replay(server.address(), &manifest.lanes).expect("bodies are sent");
     assert_eq!((sent.sample_count, sent.refusal), (manifest.sent_count, None));
 
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards/constellation.json");
-    let text = std::fs::read_to_string(path).expect("the dashboard can be read");
-    let dashboard: Value = serde_json::from_str(&text).expect("it is JSON");
-    let panels = dashboard["panels"].as_array().expect("it has panels");
+    let questions = panels::questions(constellation.start_ms, end_ms).expect("it is read");
     let mut client = Client::connect(server.address()).expect("it listens");
-    let mut count = 0;
-    for panel in panels.iter().filter(|panel| panel["type"] != "row") {
-        for target in panel["targets"].as_array().expect("a panel has targets") {
-            let expression = target["expr"].as_str().expect("a target has an expression");
-            let range = When::Range { start_ms: end_ms - 600_000, end_ms, step_ms: 30_000 };
-            let question = Question {
-                name: panel["title"].to_string(),
-                expression: expression.replace("$__rate_interval", "2m"),
-                when: if target["range"] == true { range } else { When::At(end_ms) },
-            };
-            let answer = question.ask(&mut client).expect("the query is answered");
-            let answered = query::read(expression, &answer).expect("without a warning");
-            assert!(!answered.is_empty(), "{}: {expression}: no data", question.name);
-            count += 1;
-        }
+    for question in &questions {
+        let answer = question.ask(&mut client).expect("the query is answered");
+        let answered = query::read(&question.expression, &answer).expect("without a warning");
+        assert!(!answered.is_empty(), "{}: {}: no data", question.name, question.expression);
     }
-    assert!(count >= 20, "only {count} queries");
+    assert!(questions.len() >= 20, "only {} queries", questions.len());
 }
