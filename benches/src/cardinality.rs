@@ -11,8 +11,13 @@ use crate::{Result, terminals};
 
 /// Prometheus is not given more: it needs several kilobytes for a series.
 const PROMETHEUS_SERIES_MAX: u64 = 1_000_000;
-/// Samples of each series; the first creates it, the last is measured again.
-const ROUNDS: i64 = 3;
+/// Samples of known series are sent until there are so many of them, since CPU is counted in
+/// hundredths of a second …
+const KNOWN_SAMPLES_MIN: u64 = 2_000_000;
+/// … but so many times at least, and …
+const KNOWN_ROUNDS_MIN: u64 = 2;
+/// … at most.
+const KNOWN_ROUNDS_MAX: u64 = 100;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -79,20 +84,24 @@ fn measure(peer: &Peer, series: u64) -> Result<Cost> {
     let dir = tempfile::tempdir()?;
     let server = peer.start(&dir.path().join("data"))?;
     let empty = server.memory()?.now;
-    let start_ms = terminals::now_ms()? - ROUNDS * INTERVAL_MS;
-    let mut rounds = Vec::new();
-    for number in 0..ROUNDS {
-        rounds.push(round(&server, series, start_ms + number * INTERVAL_MS)?);
+    let known_rounds =
+        (KNOWN_SAMPLES_MIN / series.max(1)).clamp(KNOWN_ROUNDS_MIN, KNOWN_ROUNDS_MAX);
+    let mut time_ms = terminals::now_ms()? - (known_rounds.cast_signed() + 1) * INTERVAL_MS;
+    let created = round(&server, series, time_ms)?;
+    let mut known_cpu_s = 0.0;
+    for _ in 0..known_rounds {
+        time_ms += INTERVAL_MS;
+        known_cpu_s += round(&server, series, time_ms)?.cpu_s;
     }
     let grown = server.memory()?.now.saturating_sub(empty);
     server.kill()?;
-    let us = |cpu_s: f64| cpu_s * 1e6 / series.max(1) as f64;
+    let series = series.max(1);
     Ok(Cost {
         server: peer.name.clone(),
         series,
-        new_us: us(rounds.first().map_or(0.0, |round| round.cpu_s)),
-        known_us: us(rounds.last().map_or(0.0, |round| round.cpu_s)),
-        memory_bytes: grown as f64 / series.max(1) as f64,
+        new_us: created.cpu_s * 1e6 / series as f64,
+        known_us: known_cpu_s * 1e6 / (series * known_rounds) as f64,
+        memory_bytes: grown as f64 / series as f64,
     })
 }
 
