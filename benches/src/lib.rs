@@ -13,6 +13,7 @@
 //! | [`power_cut`] | a data directory as a power cut leaves it |
 //! | [`scale`] | very many active series: memory, rates, restart, search |
 //! | [`churn`] | new series all the time |
+//! | [`codecs`] | bytes and speed of each codec on each kind of series |
 //! | [`decode`] | decoding alone, in this process |
 //! | [`bombs`] | bodies that are larger than they look |
 //! | [`protocols`] | what a sample costs the server by each protocol |
@@ -28,6 +29,7 @@
 pub mod bombs;
 pub mod celestrak;
 pub mod churn;
+pub mod codecs;
 pub mod constellation;
 pub mod crash;
 pub mod decode;
