@@ -5,9 +5,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench quick bench-bombs bench-cardinality bench-churn bench-logs \
-	bench-protocols bench-scale crash power-cut flips mutations fuzz model deny build-deps \
-	test-clients
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -62,6 +60,9 @@ bench-scale: build ## Very many active series: memory, rates, restart, a regex (
 bench-cardinality: build ## How cost grows from 10,000 to 10,000,000 series, beside peers (ARGS="--series … --svg FILE")
 	@benches/install-peers
 	$(TARGET_DIR)/release/ephemeris-benches cardinality $(ARGS)
+
+bench-codecs: build ## Bytes and speed of each codec on each kind of series (ELEMENTS=file.csv.zst)
+	$(TARGET_DIR)/release/ephemeris-benches codecs $(if $(ELEMENTS),--elements $(ELEMENTS))
 
 bench-churn: build ## A million new series a minute (MINUTES=n)
 	$(TARGET_DIR)/release/ephemeris-benches churn --per-minute 1000000 --minutes $(or $(MINUTES),5)

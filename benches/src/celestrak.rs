@@ -115,6 +115,19 @@ impl Elements {
         Self::parse(&text)
     }
 
+    /// The values of each metric, by satellite and in order of arrival.
+    #[must_use]
+    pub fn columns(&self) -> Vec<(&'static str, Vec<Vec<f64>>)> {
+        let of_metric = |at: usize| {
+            let mut columns: BTreeMap<&Labels, Vec<f64>> = BTreeMap::new();
+            for row in &self.rows {
+                columns.entry(&row.series[at]).or_default().push(row.values[at]);
+            }
+            (METRICS[at].1, columns.into_values().collect())
+        };
+        (0..METRICS.len()).map(of_metric).collect()
+    }
+
     /// Reads the elements from the text of a CSV file.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 //! | [`scale`] | very many active series: memory, rates, restart, search |
 //! | [`cardinality`] | how cost grows with the number of series, beside peers |
 //! | [`churn`] | new series all the time |
+//! | [`codecs`] | bytes and speed of each codec on each kind of series |
 //! | [`decode`] | decoding alone, in this process |
 //! | [`bombs`] | bodies that are larger than they look |
 //! | [`protocols`] | what a sample costs the server by each protocol |
@@ -30,6 +31,7 @@ pub mod bombs;
 pub mod cardinality;
 pub mod celestrak;
 pub mod churn;
+pub mod codecs;
 pub mod constellation;
 pub mod crash;
 pub mod decode;

@@ -10,7 +10,7 @@ use ephemeris_benches::report::Report;
 use ephemeris_benches::side_by_side::{self, WithInstalled, load::Scenario, output::Comparison};
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
-    BenchError, Result, bombs, cardinality, celestrak, churn, crash, decode, logs, protocols,
+    BenchError, Result, bombs, cardinality, celestrak, churn, codecs, crash, decode, logs, protocols,
     quick, scale,
 };
 
@@ -96,6 +96,18 @@ enum Command {
         minutes: u64,
         #[command(flatten)]
         server: ServerArgs,
+    },
+    /// Encode and decode each kind of series with each codec, in this process, and compare.
+    Codecs {
+        /// Series of each generated kind.
+        #[arg(long, default_value_t = 64)]
+        series: usize,
+        /// Samples of each: a day at 15 s, or 240 for an hour.
+        #[arg(long, default_value_t = 5760)]
+        samples: usize,
+        /// Orbital elements as well: CSV, or CSV in a zstd frame (`.zst`).
+        #[arg(long, value_name = "FILE")]
+        elements: Option<PathBuf>,
     },
     /// Decode the bodies of a workload in this process, on one thread.
     Decode {
@@ -294,6 +306,9 @@ fn cardinality(options: &cardinality::Options, svg: Option<PathBuf>) -> Result<S
 
 fn run(command: Command) -> Result<String> {
     let report: Result<Report> = match command {
+        Command::Codecs { series, samples, elements } => {
+            return codecs::run(&codecs::Options { series, samples, elements });
+        }
         Command::SideBySide(arguments) => return Ok(arguments.run()?.to_string()),
         Command::Cardinality { series, svg, server } => {
             return cardinality(

@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::query;
 use crate::report::{Report, grouped, megabytes, quantile};
 use crate::send::{Sent, send};
-use crate::server::{Server, directory_bytes};
+use crate::server::{Server, directory_bytes, written_bytes};
 use crate::workload::{self, JOB, Shape, Workload};
 use crate::{Result, fail};
 
@@ -31,6 +31,7 @@ struct Figures {
     memory_peak: u64,
     memory_final: u64,
     disk_bytes: u64,
+    written_bytes: u64,
     probe_samples: usize,
 }
 
@@ -43,6 +44,7 @@ pub fn run(options: &Options) -> Result<Report> {
     let workload = Workload::generate(&options.shape)?;
     let dir = tempfile::tempdir()?;
     let data_dir = dir.path().join("data");
+    let written_before = written_bytes()?;
     let server = Server::start(&binary, &data_dir, &options.server_flags)?;
     let cpu_start = server.cpu_seconds()?;
     let mut figures =
@@ -55,6 +57,8 @@ pub fn run(options: &Options) -> Result<Report> {
     // Queries are not part of the cost of a sample, settling is.
     let cpu_total = server.stop()?;
     figures.cpu_settled_s = figures.cpu_s + (cpu_total - cpu_before_stop);
+    // This process itself has written nothing meanwhile.
+    figures.written_bytes = written_bytes()?.saturating_sub(written_before);
     figures.disk_bytes = directory_bytes(&data_dir)?;
     Ok(report(&workload, &figures))
 }
@@ -128,6 +132,14 @@ fn report(workload: &Workload, figures: &Figures) -> Report {
         .add("memory, final", megabytes(figures.memory_final))
         .add("on disk after settling", megabytes(figures.disk_bytes))
         .add("bytes per sample on disk", format!("{:.3}", figures.disk_bytes as f64 / samples))
+        .add(
+            "bytes per sample written in all, WAL included",
+            format!("{:.2}", figures.written_bytes as f64 / samples),
+        )
+        .add(
+            "write amplification: written over kept",
+            format!("{:.1}", figures.written_bytes as f64 / figures.disk_bytes.max(1) as f64),
+        )
         .add("samples counted by a query", grouped(workload.sample_count as u64))
         .add("samples compared bit for bit", grouped(figures.probe_samples as u64));
     report

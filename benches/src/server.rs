@@ -220,6 +220,18 @@ fn listening_address(line: &str) -> Option<SocketAddr> {
     rest[..end.unwrap_or(rest.len())].parse().ok()
 }
 
+/// Bytes this process and all children that have ended brought to disk, or will: what was written
+/// to the page cache of files.
+///
+/// # Errors
+/// If `/proc` cannot be read.
+pub fn written_bytes() -> Result<u64> {
+    let io = fs::read_to_string("/proc/self/io")?;
+    let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    let bytes = written.and_then(|bytes| bytes.parse().ok());
+    bytes.ok_or_else(|| BenchError(format!("unexpected io: {io}")))
+}
+
 /// Seconds of CPU of all children that have ended.
 fn ended_children_cpu_seconds() -> Result<f64> {
     let stat = fs::read_to_string("/proc/self/stat")?;

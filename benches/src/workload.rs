@@ -19,7 +19,7 @@ use metrics::{METRICS, Metric, ValueState};
 
 mod metrics;
 
-pub(crate) use metrics::mix;
+pub(crate) use metrics::{columns, mix};
 
 /// The `job` label of every series.
 pub const JOB: &str = "telemetry";

@@ -12,6 +12,7 @@
 //! | [`api`] | parameters, errors and JSON |
 //! | [`connection`] | accept loop, HTTP/1.1 and HTTP/2, timeouts |
 //! | [`body`] | reading bodies within limits |
+//! | [`memory`] | memory given back when threads rest |
 //! | [`room`] | memory for bodies being worked on |
 //! | [`active`] | the queries that run now |
 //! | [`workers`] | the thread pools where all blocking work is done |
@@ -47,6 +48,7 @@ pub mod commands;
 pub mod config;
 pub mod connection;
 pub mod handlers;
+pub mod memory;
 pub mod metrics;
 pub mod middleware;
 pub mod rates;

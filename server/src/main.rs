@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use ephemeris::commands;
 use ephemeris::config::{Config, command};
+use ephemeris::memory;
 use ephemeris::server::{Server, ServerError};
 use ephemeris::shutdown;
 use tracing_subscriber::EnvFilter;
@@ -47,7 +48,12 @@ fn run_command(name: &str, matches: &ArgMatches) -> ExitCode {
 }
 
 fn run(config: Config) -> Result<(), ServerError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_park(|| {
+            memory::release();
+        })
+        .build()?;
     let result = runtime.block_on(async {
         let end = shutdown::requested()?;
         Server::start(config).await?.run(end).await

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::app::App;
 use crate::config::{Config, ConfigError};
-use crate::{connection, router, self_metrics};
+use crate::{connection, memory, router, self_metrics};
 
 /// Of the grace of a shutdown, the part kept for sealing the heads.
 const SEAL_SHARE: u32 = 2;
@@ -253,6 +253,9 @@ fn open_store(app: &App) -> Result<Opening, ServerError> {
     std::thread::Builder::new().name("open".to_owned()).spawn(move || {
         let decoder = Arc::new(ephemeris_ingest::Decoder::default());
         let opened = Store::open(store_config, decoder, clock).map(Arc::new);
+        if let Ok(store) = &opened {
+            store.when_freed(memory::freed);
+        }
         // Nobody waits if the server was stopped meanwhile.
         let _ = sender.send(opened);
     })?;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use ephemeris_ingest::Buffers;
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::oneshot;
+
+use crate::memory;
 
 /// Bytes of stack of a worker; the depth of expressions is bounded by the parser.
 const STACK_BYTES: usize = 8 << 20;
@@ -158,7 +160,17 @@ impl Pool {
 
 fn work(receiver: &Receiver<Job>, counts: &PoolCounts) {
     let mut scratch = Scratch::default();
-    while let Ok(job) = receiver.recv() {
+    loop {
+        let job = match receiver.recv_timeout(memory::REST) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => {
+                if memory::release() {
+                    scratch = Scratch::default();
+                }
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         counts.running.fetch_add(1, Ordering::Relaxed);
         if catch_unwind(AssertUnwindSafe(|| job(&mut scratch))).is_err() {
             counts.panicked.fetch_add(1, Ordering::Relaxed);

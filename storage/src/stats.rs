@@ -51,6 +51,8 @@ pub struct StoreStats {
     pub wal_bytes: u64,
     /// Records appended to the WAL.
     pub wal_records_total: u64,
+    /// Bytes written to the WAL.
+    pub wal_written_bytes_total: u64,
     /// Syncs of the WAL.
     pub wal_syncs_total: u64,
     /// Nanoseconds spent in syncs of the WAL.
@@ -77,12 +79,16 @@ pub struct StoreStats {
     pub seals_total: u64,
     /// Seals that failed; each is tried again.
     pub seals_failed_total: u64,
+    /// Bytes of the blocks that seals wrote.
+    pub seal_written_bytes_total: u64,
     /// Nanoseconds spent sealing.
     pub seal_ns_total: u64,
     /// Merges of blocks completed.
     pub compactions_total: u64,
     /// Merges of blocks that failed; each is tried again.
     pub compactions_failed_total: u64,
+    /// Bytes of the blocks that merges wrote.
+    pub compaction_written_bytes_total: u64,
     /// Nanoseconds spent merging blocks.
     pub compaction_ns_total: u64,
     /// Blocks deleted because they were past the retention, by age or by bytes.
@@ -117,9 +123,11 @@ pub(crate) struct Counters {
     pub(crate) wal_damages: AtomicU64,
     pub(crate) seals: AtomicU64,
     pub(crate) seals_failed: AtomicU64,
+    pub(crate) seal_bytes: AtomicU64,
     pub(crate) seal_ns: AtomicU64,
     pub(crate) compactions: AtomicU64,
     pub(crate) compactions_failed: AtomicU64,
+    pub(crate) compaction_bytes: AtomicU64,
     pub(crate) compaction_ns: AtomicU64,
     pub(crate) blocks_expired: AtomicU64,
 }
@@ -178,6 +186,7 @@ impl Inner {
             writes_busy_total: get(&counters.writes_busy),
             wal_bytes: self.wal.bytes(),
             wal_records_total: get(&self.wal.records),
+            wal_written_bytes_total: get(&self.wal.written_bytes),
             wal_syncs_total: get(&self.wal.syncs),
             wal_sync_ns_total: get(&self.wal.sync_ns),
             wal_records_replayed: get(&counters.wal_replayed),
@@ -191,9 +200,11 @@ impl Inner {
             log_block_entries: log_blocks().map(|row| row.sample_count).sum(),
             seals_total: get(&counters.seals),
             seals_failed_total: get(&counters.seals_failed),
+            seal_written_bytes_total: get(&counters.seal_bytes),
             seal_ns_total: get(&counters.seal_ns),
             compactions_total: get(&counters.compactions),
             compactions_failed_total: get(&counters.compactions_failed),
+            compaction_written_bytes_total: get(&counters.compaction_bytes),
             compaction_ns_total: get(&counters.compaction_ns),
             blocks_expired_total: get(&counters.blocks_expired),
             blocks_damaged: self.catalog.damaged_blocks().len() as u64,

@@ -233,6 +233,13 @@ impl Store {
         self.inner.snapshot(dir)
     }
 
+    /// Has `then` called, on a thread of the store, each time much memory was freed: by a seal or
+    /// by a merge. Only the first call of this counts.
+    pub fn when_freed(&self, then: fn()) {
+        // A second one is refused.
+        let _ = self.inner.work.when_freed.set(then);
+    }
+
     /// What the store tells about itself.
     #[must_use]
     pub fn stats(&self) -> StoreStats {

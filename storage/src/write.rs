@@ -9,7 +9,7 @@ use ephemeris_model::{
 };
 
 use crate::metrics::head::generation::Generation;
-use crate::metrics::head::identity::Identity;
+use crate::metrics::head::identity::{Identity, Maker};
 use crate::series::TenantId;
 use crate::wal::record::Verdicts;
 
@@ -94,13 +94,14 @@ pub(crate) fn check(
         series_created: 0,
     };
     let domain = identity.domain(tenant, batch.kind);
+    let mut maker = identity.maker(tenant);
     let mut guess = 0;
     for series in &batch.series {
         let hash = identity.hash(domain, &series.labels);
         let id = match identity.lookup(hash, guess) {
             Some(id) => id,
             None if all_refused(batch, series, bounds, verdicts) => REFUSED,
-            None => match create(identity, tenant, hash, series, batch, bounds) {
+            None => match create(&mut maker, hash, series, batch, bounds) {
                 Ok((id, created)) => {
                     checked.series_created += u64::from(created);
                     id
@@ -145,8 +146,7 @@ fn all_refused(
 
 #[cold]
 fn create(
-    identity: &Identity,
-    tenant: TenantId,
+    maker: &mut Maker<'_>,
     hash: u128,
     series: &BatchSeries<'_>,
     batch: &WriteBatch<'_>,
@@ -156,7 +156,7 @@ fn create(
     batch.label_source.read(&series.labels, &mut pairs)?;
     let labels = canonicalize(&mut pairs, &bounds.limits)?;
     let series_max = bounds.limits.active_series_max;
-    let found = identity.find_or_create(tenant, hash, &labels, series_max)?;
+    let found = maker.find_or_create(hash, &labels, series_max)?;
     Ok((found.id, found.created))
 }
 

@@ -19,6 +19,20 @@ pub(super) enum Kind {
     Constant,
 }
 
+impl Kind {
+    /// What it is called in tables.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Counter(_) => "integer counter",
+            Self::Decimal(_) => "walk of two decimals",
+            Self::Integer(_) => "integer walk",
+            Self::Precise(_) => "walk of full precision",
+            Self::Switch(_) => "switch",
+            Self::Constant => "constant",
+        }
+    }
+}
+
 /// One of the metrics of a satellite.
 #[derive(Debug)]
 pub(super) struct Metric {
@@ -118,4 +132,18 @@ pub(crate) const fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
+}
+
+/// The values of so many series of each metric, with what kind they are of.
+pub(crate) fn columns(
+    series: usize,
+    samples: usize,
+) -> impl Iterator<Item = (&'static str, Vec<Vec<f64>>)> {
+    METRICS.iter().zip(0..).map(move |(metric, number)| {
+        let column = |at: usize| {
+            let mut state = ValueState::new(1, METRICS.len() * at + number);
+            (0..samples).map(|scrape| state.next(metric.kind, scrape)).collect()
+        };
+        (metric.kind.name(), (0..series).map(column).collect())
+    })
 }

@@ -112,14 +112,29 @@ fn counters(stats: &StoreStats) -> Vec<(&'static str, &'static str, u64)> {
             stats.writes_busy_total,
         ),
         ("ephemeris_wal_records_total", "Records appended to the WAL.", stats.wal_records_total),
+        (
+            "ephemeris_wal_written_bytes_total",
+            "Bytes written to the WAL.",
+            stats.wal_written_bytes_total,
+        ),
         ("ephemeris_wal_syncs_total", "Syncs of the WAL.", stats.wal_syncs_total),
         ("ephemeris_seals_total", "Seals completed.", stats.seals_total),
+        (
+            "ephemeris_seal_written_bytes_total",
+            "Bytes of the blocks that seals wrote.",
+            stats.seal_written_bytes_total,
+        ),
         (
             "ephemeris_seal_failures_total",
             "Seals that failed; each is tried again.",
             stats.seals_failed_total,
         ),
         ("ephemeris_compactions_total", "Merges of blocks completed.", stats.compactions_total),
+        (
+            "ephemeris_compaction_written_bytes_total",
+            "Bytes of the blocks that merges wrote.",
+            stats.compaction_written_bytes_total,
+        ),
         (
             "ephemeris_compaction_failures_total",
             "Merges of blocks that failed; each is tried again.",

@@ -118,7 +118,7 @@ impl Check<'_> {
         self.check_labels(stream, &labels)?;
         let limit = self.bounds.limits.active_series_max;
         let (tenant, name) = self.tenant;
-        let found = self.identity.find_or_create(tenant, hash, &labels, limit);
+        let found = self.identity.maker(tenant).find_or_create(hash, &labels, limit);
         let found = found.map_err(|(reason, text)| {
             let text = format!(
                 "maximum active stream limit exceeded when trying to create stream {}, reduce the \

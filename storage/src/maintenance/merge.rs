@@ -82,6 +82,8 @@ impl Inner {
             finished_generation: None,
         };
         self.catalog.commit(change)?;
+        let bytes = added.iter().map(|row| row.bytes).sum();
+        self.counters.compaction_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.faults.pass(Place::MergeCommitted)?;
         self.replace_blocks(ids, self.open_new(added)?);
         Ok(())

@@ -10,8 +10,8 @@ mod retention;
 mod seal;
 mod seal_logs;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::config::Durability;
 use crate::error::{Error, Result};
 use crate::faults::Place;
 use crate::metrics::block::Block;
+use crate::metrics::head::generation::Generation;
 use crate::store::Inner;
 
 /// How often the threads look for work without being woken.
@@ -39,6 +40,11 @@ pub(crate) struct Work {
     changed: Condvar,
     /// Blocks that are in no version any more, until the last reader is gone.
     retired: Mutex<Vec<Arc<Block>>>,
+    /// Sealed generations, until the last reader is gone: freeing one takes a while, which should
+    /// keep no reader and no writer.
+    sealed: Mutex<Vec<Arc<Generation>>>,
+    /// Told when much memory was freed.
+    pub(crate) when_freed: OnceLock<fn()>,
 }
 
 #[derive(Default)]
@@ -88,6 +94,27 @@ impl Work {
                     ))),
                 };
             }
+        }
+    }
+
+    /// Keeps a generation that was sealed until nobody reads it any more.
+    fn retire(&self, generation: Arc<Generation>) {
+        self.sealed.lock().push(generation);
+    }
+
+    /// Frees the generations nobody reads any more.
+    fn free_sealed(&self) {
+        let unread = |generation: &mut Arc<Generation>| Arc::strong_count(generation) == 1;
+        let unread: Vec<_> = self.sealed.lock().extract_if(.., unread).collect();
+        if !unread.is_empty() {
+            drop(unread);
+            self.tell_freed();
+        }
+    }
+
+    fn tell_freed(&self) {
+        if let Some(told) = self.when_freed.get() {
+            told();
         }
     }
 
@@ -204,6 +231,7 @@ impl Inner {
         }
         // A merge needs room before it makes some.
         while !self.is_disk_short() && self.merge_one()? {
+            self.work.tell_freed();
             if self.closed.load(Ordering::Acquire) {
                 break;
             }

@@ -52,7 +52,12 @@ impl Inner {
                 && (!open.generation.is_empty() || only_remembers(&open.generation));
             old || self.fill(&open) >= 1.0 || self.is_short_of_memory()
         };
-        if due || self.version().sealing.is_some() { self.seal() } else { Ok(()) }
+        if due || self.version().sealing.is_some() {
+            return self.seal();
+        }
+        // Those that were still read after their seal.
+        self.work.free_sealed();
+        Ok(())
     }
 
     fn is_short_of_memory(&self) -> bool {
@@ -72,7 +77,9 @@ impl Inner {
     /// Ends the open generation and writes it to blocks.
     pub(crate) fn seal(&self) -> Result<()> {
         let _sealing = self.work.sealing.lock();
-        self.seal_now()
+        self.seal_now()?;
+        self.work.free_sealed();
+        Ok(())
     }
 
     /// The same; `sealing` is held.
@@ -80,11 +87,13 @@ impl Inner {
         // One whose seal failed comes first, so that generations finish in order.
         if let Some(generation) = self.version().sealing.clone() {
             self.seal_generation(&generation, generation.number())?;
+            self.work.retire(generation);
         }
-        match self.rotate()? {
-            Some(generation) => self.seal_generation(&generation, generation.number()),
-            None => Ok(()),
+        if let Some(generation) = self.rotate()? {
+            self.seal_generation(&generation, generation.number())?;
+            self.work.retire(generation);
         }
+        Ok(())
     }
 
     /// Seals what was replayed so far, up to the WAL file of generation `last`. Nothing is written
@@ -189,6 +198,8 @@ impl Inner {
             removed: Vec::new(),
             finished_generation: Some(last),
         })?;
+        let bytes = rows.iter().map(|row| row.bytes).sum();
+        self.counters.seal_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.faults.pass(Place::SealCommitted)?;
         let blocks = self.open_new(rows)?;
         {

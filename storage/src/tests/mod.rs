@@ -17,6 +17,7 @@ mod room;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ephemeris_model::{
     Labels, Matcher, SampleBuffer, Select, Source, TimeRange, TimestampMs, WriteOutcome,
@@ -256,6 +257,29 @@ fn series_that_all_fell_silent_are_forgotten_though_nothing_is_written() {
     assert_eq!(known[0], known[1], "they outlive the seal");
     assert!(known[2] < known[1] / 4, "dropped after a silent life: {known:?}");
     assert_eq!(everything(&fixture.reader("t")).len(), 10_000);
+}
+
+#[test]
+fn a_sealed_generation_is_freed_when_nobody_reads_it_and_that_is_told() {
+    static TOLD: AtomicU64 = AtomicU64::new(0);
+    let told = || TOLD.load(Ordering::Relaxed);
+    let fixture = Fixture::new();
+    fixture.store().when_freed(|| {
+        TOLD.fetch_add(1, Ordering::Relaxed);
+    });
+    let write = |value| fixture.write("t", &Request::of(&[("__name__", "up")], NOON, value));
+    write(1.0);
+    fixture.store().seal().expect("it is sealed");
+    assert_eq!(told(), 1);
+    write(2.0);
+    let reader = fixture.reader("t");
+    fixture.store().seal().expect("it is sealed");
+    fixture.store().maintain().expect("it is maintained");
+    assert_eq!(told(), 1, "it is still read");
+    assert_eq!(everything(&reader).len(), 1);
+    drop(reader);
+    fixture.store().maintain().expect("it is maintained");
+    assert_eq!(told(), 2);
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(crate) struct WalContext {
     faults: Arc<Faults>,
     poison: OnceLock<String>,
     pub(crate) records: AtomicU64,
+    pub(crate) written_bytes: AtomicU64,
     pub(crate) syncs: AtomicU64,
     pub(crate) sync_ns: AtomicU64,
 }
@@ -52,6 +53,7 @@ impl WalContext {
             faults,
             poison: OnceLock::new(),
             records: AtomicU64::new(0),
+            written_bytes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
             sync_ns: AtomicU64::new(0),
         })
@@ -218,6 +220,7 @@ impl Wal {
         let outcome = MutexGuard::unlocked(state, || self.write(&bytes, start));
         if outcome.is_ok() {
             self.length.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            self.context.written_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         }
         // Only the leader of a batch sets its outcome, and only once.
         let _ = batch.outcome.set(outcome);

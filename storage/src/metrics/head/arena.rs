@@ -5,8 +5,9 @@
 
 /// Bytes in a unit; segments are whole units.
 const UNIT_BYTES: usize = 32;
-/// Bytes of a slab: what is asked of the allocator at once.
-const SLAB_BYTES: usize = 32 << 10;
+/// Bytes of a slab: what is asked of the allocator at once. The allocator cuts its pages of 512 KiB
+/// without loss into pieces this small; of larger ones a part of each page is lost.
+const SLAB_BYTES: usize = 16 << 10;
 /// Units in a slab.
 const SLAB_UNITS: usize = SLAB_BYTES / UNIT_BYTES;
 /// Bytes of a segment that hold the number of the next.

@@ -1,22 +1,29 @@
 //! Strings and their numbers, given in order of arrival.
 
-use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Bytes one dictionary holds at most, so that positions fit in 32 bits.
-const BYTES_MAX: usize = u32::MAX as usize;
+use super::segments::Segments;
+use super::table::TagTable;
+
+/// Bytes of a slab of strings; a longer string has one of its own.
+const SLAB_BYTES: usize = 16 << 10;
+
+/// 32 bits of the hash of a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag(u32);
 
 /// Distinct strings; each has a number below [`Dictionary::len`].
 #[derive(Default)]
 pub(super) struct Dictionary {
     /// All strings, one after the other.
-    text: String,
-    /// End of each string in `text`.
-    ends: Vec<u32>,
+    slabs: Vec<String>,
+    /// Where each string begins: number of the slab times its bytes, and place there. It ends where
+    /// the next one begins, or with the slab.
+    starts: Segments<u32>,
     /// Numbers by hash of their string.
-    table: HashTable<u32>,
+    table: TagTable,
     /// Makes collisions unpredictable from outside.
     seed: u64,
 }
@@ -29,40 +36,61 @@ impl Dictionary {
 
     /// Number of strings.
     pub(super) fn len(&self) -> usize {
-        self.ends.len()
+        self.starts.len()
     }
 
     /// Bytes it takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.text.capacity() + 4 * self.ends.capacity() + self.table.allocation_size()
+        let slabs = self.slabs.iter().map(String::capacity).sum::<usize>();
+        slabs + self.starts.bytes() + self.table.bytes()
     }
 
-    /// The string with this number.
+    /// The string with this number; empty if there is none.
     pub(super) fn get(&self, number: u32) -> &str {
-        text_of(&self.text, &self.ends, number)
+        let Some(&start) = self.starts.get(number as usize) else { return "" };
+        let (slab, start) = place(start);
+        let text = &self.slabs[slab];
+        let end = match self.starts.get(number as usize + 1).map(|&next| place(next)) {
+            Some((same, end)) if same == slab => end,
+            _ => text.len(),
+        };
+        &text[start..end]
+    }
+
+    /// What [`Dictionary::find`] wants to know of a string.
+    pub(super) fn tag(&self, text: &str) -> Tag {
+        #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is meant")]
+        return Tag(xxh3_64_with_seed(text.as_bytes(), self.seed) as u32);
+    }
+
+    /// The number of a string that is there; `tag` is its own.
+    pub(super) fn find(&self, tag: Tag, text: &str) -> Option<u32> {
+        self.table.find(tag.0, |number| self.get(number) == text)
     }
 
     /// The number of a string that is there.
     pub(super) fn number(&self, text: &str) -> Option<u32> {
-        let hash = xxh3_64_with_seed(text.as_bytes(), self.seed);
-        self.table.find(hash, |&number| self.get(number) == text).copied()
+        self.find(self.tag(text), text)
     }
 
-    /// The number of a string, which is added if it is not there; `None` if there is no room.
-    pub(super) fn intern(&mut self, text: &str) -> Option<u32> {
-        if let Some(number) = self.number(text) {
-            return Some(number);
+    /// Adds a string that is not there; `tag` is its own. `None` if there is no room.
+    pub(super) fn insert(&mut self, tag: Tag, text: &str) -> Option<u32> {
+        let number = u32::try_from(self.len()).ok()?;
+        // An empty string takes a byte, so that none begins where a slab ends.
+        let full = |slab: &String| slab.len() + text.len().max(1) > SLAB_BYTES;
+        let (slabs, start) = match self.slabs.last() {
+            Some(last) if !full(last) => (self.slabs.len(), last.len()),
+            _ => (self.slabs.len() + 1, 0),
+        };
+        let start = u32::try_from((slabs - 1) * SLAB_BYTES + start).ok()?;
+        if slabs > self.slabs.len() {
+            // The first one grows, so that few strings take little.
+            let bytes = if slabs == 1 { 0 } else { SLAB_BYTES };
+            self.slabs.push(String::with_capacity(bytes.max(text.len())));
         }
-        if self.text.len() + text.len() > BYTES_MAX {
-            return None;
-        }
-        let number = u32::try_from(self.ends.len()).ok()?;
-        self.text.push_str(text);
-        self.ends.push(u32::try_from(self.text.len()).ok()?);
-        let Self { text: all, ends, table, seed } = self;
-        table.insert_unique(xxh3_64_with_seed(text.as_bytes(), *seed), number, |&other| {
-            xxh3_64_with_seed(text_of(all, ends, other).as_bytes(), *seed)
-        });
+        self.slabs[slabs - 1].push_str(text);
+        self.starts.push(start);
+        self.table.insert(tag.0, number);
         Some(number)
     }
 
@@ -72,26 +100,72 @@ impl Dictionary {
     }
 }
 
-fn text_of<'a>(text: &'a str, ends: &[u32], number: u32) -> &'a str {
-    let at = number as usize;
-    let start = if at == 0 { 0 } else { ends[at - 1] as usize };
-    &text[start..ends[at] as usize]
+/// Number of the slab and place there.
+const fn place(start: u32) -> (usize, usize) {
+    (start as usize / SLAB_BYTES, start as usize % SLAB_BYTES)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn intern(dictionary: &mut Dictionary, text: &str) -> u32 {
+        let tag = dictionary.tag(text);
+        let found = dictionary.find(tag, text);
+        found.or_else(|| dictionary.insert(tag, text)).expect("there is room")
+    }
 
     #[test]
     fn numbers_follow_arrival_and_strings_come_once() {
         let mut dictionary = Dictionary::new(7);
         for n in 0..1000 {
-            assert_eq!(dictionary.intern(&format!("v{n}")), Some(n));
-            assert_eq!(dictionary.intern("v0"), Some(0));
+            assert_eq!(intern(&mut dictionary, &format!("v{n}")), n);
+            assert_eq!(intern(&mut dictionary, "v0"), 0);
         }
         assert_eq!(dictionary.get(999), "v999");
+        assert_eq!(dictionary.get(1000), "");
         assert_eq!(dictionary.number("v5"), Some(5));
         assert_eq!(dictionary.number("w"), None);
         assert_eq!(dictionary.iter().count(), 1000);
+        assert!(dictionary.bytes() < 40_000, "{}", dictionary.bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn strings_of_any_length_come_back(
+            lengths in proptest::collection::vec(
+                prop_oneof![0..40usize, 7_000..9_000usize, Just(SLAB_BYTES), Just(SLAB_BYTES + 9)],
+                1..60,
+            ),
+        ) {
+            let mut dictionary = Dictionary::new(1);
+            let texts: Vec<String> = (0..)
+                .zip(&lengths)
+                .map(|(n, &length)| format!("{n:0>width$}", width = length.max(2)))
+                .chain([String::new()])
+                .collect();
+            for text in &texts {
+                intern(&mut dictionary, text);
+            }
+            for (number, text) in (0..).zip(&texts) {
+                prop_assert_eq!(dictionary.get(number), text);
+                prop_assert_eq!(dictionary.number(text), Some(number));
+            }
+            prop_assert_eq!(dictionary.len(), texts.len());
+        }
+
+        #[test]
+        fn an_empty_string_at_the_end_of_a_slab_stays_apart(before in 0..3usize) {
+            let mut dictionary = Dictionary::new(1);
+            let full = "x".repeat(SLAB_BYTES - before);
+            intern(&mut dictionary, &full);
+            intern(&mut dictionary, "");
+            intern(&mut dictionary, "next");
+            prop_assert_eq!(dictionary.get(0), full);
+            prop_assert_eq!(dictionary.get(1), "");
+            prop_assert_eq!(dictionary.get(2), "next");
+        }
     }
 }

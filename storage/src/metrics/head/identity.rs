@@ -18,7 +18,9 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
-use super::tenant::{LabelsAt, TenantIndex, place};
+use super::canonical;
+use super::table::place;
+use super::tenant::{LabelsAt, LookedUp, TenantIndex};
 use crate::series::TenantId;
 
 /// Ids that lie together: they share a lock and an allocation.
@@ -31,7 +33,8 @@ const SECRET_BYTES: usize = 192;
 /// Senders whose order of labels is not the first one seen; more are looked up by label each time.
 const ALIASES_PER_SHARD_MAX: usize = 1 << 16;
 
-/// A series by its hash: 32 bits of it and the id.
+/// A series by a hash: 32 bits of it and the id. A series is found by the hash of the label bytes it
+/// came with first, and by that of its label set, which is mostly the same.
 #[derive(Clone, Copy)]
 struct Slot {
     tag: u32,
@@ -146,45 +149,34 @@ impl Identity {
         Some(LabelsAt(records.labels[at].load(Ordering::Relaxed)))
     }
 
-    /// The series with these labels, sorted by name, which is made if it is not there.
-    ///
-    /// # Errors
-    /// If the tenant has `series_max` series, or there is no room for more.
-    pub(crate) fn find_or_create(
-        &self,
-        tenant: TenantId,
-        hash: u128,
-        labels: &[(&str, &str)],
-        series_max: u64,
-    ) -> Result<Found, (RejectReason, String)> {
-        let index = self.index_or_create(tenant);
-        let mut index = index.write();
-        let found = index.find(labels);
-        if let Some(id) = found.series {
-            if self.hash_of(id) != Some(hash) {
-                self.add_alias(hash, id);
-            }
-            return Ok(Found { id, created: false });
+    /// Makes series of a tenant.
+    pub(crate) fn maker(&self, tenant: TenantId) -> Maker<'_> {
+        Maker {
+            identity: self,
+            tenant,
+            domain: self.domain(tenant, BodyKind::RemoteWrite1),
+            index: None,
+            found: LookedUp::default(),
+            canonical: Vec::new(),
         }
-        let refuse = |text| Err((RejectReason::SeriesLimit, text));
-        let count = index.len();
-        if count as u64 >= series_max {
-            return refuse(format!(
-                "tenant has {count} active series; limit is {series_max} \
-                 (limits.active_series_max)"
-            ));
-        }
+    }
+
+    /// The series with the label set that was looked up in the index of its tenant; `set` is the
+    /// hash of its bytes.
+    fn find_set(&self, set: u128, index: &TenantIndex, found: &LookedUp) -> Option<u32> {
+        let (shard, tag) = split(set);
+        let same = |slot: &Slot| {
+            let at = self.labels_at(slot.id);
+            slot.tag == tag && at.is_some_and(|at| index.is_at(at, slot.id, found))
+        };
+        self.shards[shard].lock().slots.find(place(tag), same).map(|slot| slot.id)
+    }
+
+    /// The next id, if there is room for one.
+    fn next_id(&self) -> Option<u32> {
         let next =
             |id: u32| ((id as usize) < EXTENTS_MAX * EXTENT_SERIES as usize).then_some(id + 1);
-        let Ok(id) = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) else {
-            let all = EXTENTS_MAX * EXTENT_SERIES as usize;
-            return refuse(format!("there are {all} active series, the most the store can hold"));
-        };
-        let Some(at) = index.insert(id, labels, &found) else {
-            return refuse("the labels of the tenant's series have no room left".to_owned());
-        };
-        self.publish(id, at, hash);
-        Ok(Found { id, created: true })
+        self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
     }
 
     fn publish(&self, id: u32, labels: LabelsAt, hash: u128) {
@@ -195,6 +187,10 @@ impl Identity {
         let [high, low] = &extent.hashes[at];
         high.store(high_half(hash), Ordering::Relaxed);
         low.store(low_half(hash), Ordering::Release);
+        self.insert_slot(hash, id);
+    }
+
+    fn insert_slot(&self, hash: u128, id: u32) {
         let (shard, tag) = split(hash);
         let rehash = |slot: &Slot| place(slot.tag);
         self.shards[shard].lock().slots.insert_unique(place(tag), Slot { tag, id }, rehash);
@@ -261,6 +257,65 @@ impl Identity {
         let index = self.index(tenant)?;
         let view = TenantView { identity: self, index: index.read() };
         Some(look(&view))
+    }
+}
+
+/// Makes the series a request brings for the first time; keeps its memory from one to the next.
+pub(crate) struct Maker<'a> {
+    identity: &'a Identity,
+    tenant: TenantId,
+    /// Found when it is first needed: most requests bring no new series.
+    index: Option<Arc<RwLock<TenantIndex>>>,
+    /// What the bytes of label sets are hashed with.
+    domain: Domain,
+    found: LookedUp,
+    canonical: Vec<u8>,
+}
+
+impl Maker<'_> {
+    /// The series with these labels, sorted by name, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If the tenant has `series_max` series, or there is no room for more.
+    pub(crate) fn find_or_create(
+        &mut self,
+        hash: u128,
+        labels: &[(&str, &str)],
+        series_max: u64,
+    ) -> Result<Found, (RejectReason, String)> {
+        let Self { identity, tenant, domain, ref mut index, ref mut found, ref mut canonical } =
+            *self;
+        canonical::encode(labels, canonical);
+        let set = identity.hash(domain, canonical);
+        let index = index.get_or_insert_with(|| identity.index_or_create(tenant));
+        let mut index = index.write();
+        let known = index.look_up(labels, found);
+        if let Some(id) = known.then(|| identity.find_set(set, &index, found)).flatten() {
+            if identity.hash_of(id) != Some(hash) {
+                identity.add_alias(hash, id);
+            }
+            return Ok(Found { id, created: false });
+        }
+        let refuse = |text| Err((RejectReason::SeriesLimit, text));
+        let count = index.len();
+        if count as u64 >= series_max {
+            return refuse(format!(
+                "tenant has {count} active series; limit is {series_max} \
+                 (limits.active_series_max)"
+            ));
+        }
+        let Some(id) = identity.next_id() else {
+            let all = EXTENTS_MAX * EXTENT_SERIES as usize;
+            return refuse(format!("there are {all} active series, the most the store can hold"));
+        };
+        let Some(at) = index.insert(id, labels, found) else {
+            return refuse("the labels of the tenant's series have no room left".to_owned());
+        };
+        identity.publish(id, at, hash);
+        if set != hash {
+            identity.insert_slot(set, id);
+        }
+        Ok(Found { id, created: true })
     }
 }
 

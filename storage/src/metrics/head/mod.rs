@@ -11,10 +11,13 @@ pub(crate) mod generation;
 pub(crate) mod identity;
 
 mod arena;
+mod canonical;
 mod chunk;
 mod dictionary;
 mod extent;
 mod postings;
+mod segments;
+mod table;
 mod tenant;
 
 #[cfg(test)]

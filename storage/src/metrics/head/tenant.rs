@@ -2,47 +2,29 @@
 
 use ephemeris_model::MatchOp;
 use ephemeris_model::Matcher;
-use hashbrown::HashTable;
 use roaring::RoaringBitmap;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::dictionary::Dictionary;
-use super::postings::Posting;
+use super::dictionary::{Dictionary, Tag};
+use super::postings::Postings;
 use crate::encoding::{Input, put_varint};
 
 /// Bytes of a slab of label sets.
-const SLAB_BYTES: usize = 64 << 10;
+const SLAB_BYTES: usize = 16 << 10;
 /// Below this many candidates for each value, a matcher reads labels instead of posting lists.
 const CANDIDATES_PER_VALUE: u64 = 4;
+/// The only list of [`TenantIndex::all`].
+const ALL: u32 = 0;
 
 /// Where the label set of a series lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LabelsAt(pub(super) u32);
 
 /// Values of one label name.
+#[derive(Default)]
 struct Name {
     values: Dictionary,
     /// Series by number of the value.
-    postings: Vec<Posting>,
-    /// Bytes the posting lists have of their own.
-    posting_bytes: usize,
-}
-
-impl Name {
-    /// A value has no list if its first series found no room.
-    fn posting(&self, value: u32) -> Option<&Posting> {
-        self.postings.get(value as usize)
-    }
-
-    fn push(&mut self, value: u32, id: u32) {
-        if value as usize >= self.postings.len() {
-            self.postings.resize_with(value as usize + 1, Posting::default);
-        }
-        let posting = &mut self.postings[value as usize];
-        let before = posting.bytes();
-        posting.push(id);
-        self.posting_bytes += posting.bytes() - before;
-    }
+    postings: Postings,
 }
 
 /// The index of one tenant.
@@ -52,30 +34,26 @@ pub(super) struct TenantIndex {
     by_name: Vec<Name>,
     /// Label sets: id, number of labels, number of name and number of value of each.
     slabs: Vec<Vec<u8>>,
-    /// Label sets by hash of their numbers.
-    known: HashTable<KnownSet>,
-    all: Posting,
+    /// All series, in one list.
+    all: Postings,
 }
 
-/// A label set by 32 bits of the hash of its numbers, so that the table grows without a look at
-/// label sets.
+/// What is known of a label. A name or a value that is not there yet has what it is found by.
 #[derive(Clone, Copy)]
-struct KnownSet {
-    tag: u32,
-    at: LabelsAt,
+enum Known {
+    /// Numbers of name and value.
+    Both(u32, u32),
+    /// Number of the name.
+    Name(u32, Tag),
+    Neither(Tag),
 }
 
-/// Where a tag lies in a table: spread over 64 bits, as the table looks at both ends.
-pub(super) const fn place(tag: u32) -> u64 {
-    (tag as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// What is known of a label set.
+/// What is known of a label set. Kept from one to the next, since it has memory of its own.
+#[derive(Default)]
 pub(super) struct LookedUp {
-    /// Numbers of the name and of the value of each label, where it has them.
-    numbers: Vec<(Option<u32>, Option<u32>)>,
-    /// The series with this label set, if there is one.
-    pub(super) series: Option<u32>,
+    labels: Vec<Known>,
+    /// Numbers of the set, if all its labels are known.
+    encoded: Vec<u8>,
 }
 
 impl TenantIndex {
@@ -85,118 +63,125 @@ impl TenantIndex {
             names: Dictionary::new(seed),
             by_name: Vec::new(),
             slabs: Vec::new(),
-            known: HashTable::new(),
-            all: Posting::Empty,
+            all: Postings::default(),
         }
     }
 
     /// Number of series.
     pub(super) fn len(&self) -> usize {
-        self.all.len()
+        self.all.len(ALL)
     }
 
     /// Bytes it takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        let of_name = |name: &Name| {
-            name.values.bytes()
-                + name.postings.capacity() * size_of::<Posting>()
-                + name.posting_bytes
-        };
+        let of_name = |name: &Name| name.values.bytes() + name.postings.bytes();
         self.names.bytes()
             + self.by_name.iter().map(of_name).sum::<usize>()
-            + self.slabs.len() * SLAB_BYTES
-            + self.known.allocation_size()
+            + self.slabs.iter().map(Vec::capacity).sum::<usize>()
             + self.all.bytes()
     }
 
-    /// Looks up each label of a set sorted by name, and the set.
-    pub(super) fn find(&self, labels: &[(&str, &str)]) -> LookedUp {
-        let mut numbers = Vec::with_capacity(labels.len());
+    /// Looks up each label of a set sorted by name; answers whether all of them are known, without
+    /// which the set is new. `found` is what the other questions want to know.
+    pub(super) fn look_up(&self, labels: &[(&str, &str)], found: &mut LookedUp) -> bool {
+        found.labels.clear();
         for (name, value) in labels {
-            let name = self.names.number(name);
-            let values = name.map(|name| &self.by_name[name as usize].values);
-            numbers.push((name, values.and_then(|values| values.number(value))));
+            found.labels.push(self.find_label(name, value));
         }
-        let encoded: Option<Vec<(u32, u32)>> =
-            numbers.iter().map(|&(name, value)| Some((name?, value?))).collect();
-        let series = encoded.and_then(|pairs| {
-            let bytes = encode(&pairs);
-            let tag = self.tag(&bytes);
-            let same =
-                |known: &KnownSet| known.tag == tag && self.parts(known.at).1.starts_with(&bytes);
-            self.known.find(place(tag), same).map(|known| self.parts(known.at).0)
-        });
-        LookedUp { numbers, series }
+        found.encode().is_some()
     }
 
-    fn tag(&self, numbers: &[u8]) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is meant")]
-        return xxh3_64_with_seed(numbers, self.seed) as u32;
+    fn find_label(&self, name: &str, value: &str) -> Known {
+        let tag = self.names.tag(name);
+        let Some(number) = self.names.find(tag, name) else { return Known::Neither(tag) };
+        let values = &self.by_name[number as usize].values;
+        let tag = values.tag(value);
+        values.find(tag, value).map_or(Known::Name(number, tag), |value| Known::Both(number, value))
+    }
+
+    /// Whether `at` is where series `id` has its label set, and that is the one looked up. `at` may
+    /// be a place in the index of another tenant.
+    pub(super) fn is_at(&self, at: LabelsAt, id: u32, found: &LookedUp) -> bool {
+        let place = at.0 as usize;
+        let slab = self.slabs.get(place / SLAB_BYTES);
+        let Some(bytes) = slab.and_then(|slab| slab.get(place % SLAB_BYTES..)) else {
+            return false;
+        };
+        let mut input = Input::new(bytes);
+        // The bytes of a place of another tenant may be anything, but ids are those of one.
+        input.varint_u32().is_ok_and(|own| own == id) && input.rest().starts_with(&found.encoded)
     }
 
     /// Adds the series `id`, above all that are there, with a label set that was looked up and is
-    /// not there. `None` if there is no room.
+    /// not there; nothing was added since. `None` if there is no room.
     pub(super) fn insert(
         &mut self,
         id: u32,
         labels: &[(&str, &str)],
-        found: &LookedUp,
+        found: &mut LookedUp,
     ) -> Option<LabelsAt> {
-        let mut pairs = Vec::with_capacity(labels.len());
-        for ((name, value), numbers) in labels.iter().zip(&found.numbers) {
-            let number = match numbers.0 {
-                Some(number) => number,
-                None => self.add_name(name)?,
+        for ((name, value), known) in labels.iter().zip(&mut found.labels) {
+            let (number, tag) = match *known {
+                Known::Both(..) => continue,
+                Known::Name(number, tag) => (number, tag),
+                Known::Neither(tag) => {
+                    let number = self.add_name(tag, name)?;
+                    (number, self.by_name[number as usize].values.tag(value))
+                }
             };
-            let value = match numbers.1 {
-                Some(value) => value,
-                None => self.by_name[number as usize].values.intern(value)?,
-            };
-            pairs.push((number, value));
+            let value = self.by_name[number as usize].values.insert(tag, value)?;
+            *known = Known::Both(number, value);
         }
-        let bytes = encode(&pairs);
-        let at = self.store(id, &bytes)?;
-        for (name, value) in pairs {
-            self.by_name[name as usize].push(value, id);
+        // All of them are known now.
+        found.encode()?;
+        let at = self.store(id, &found.encoded)?;
+        for known in &found.labels {
+            if let Known::Both(name, value) = *known {
+                self.by_name[name as usize].postings.push(value, id);
+            }
         }
-        self.all.push(id);
-        let tag = self.tag(&bytes);
-        self.known.insert_unique(place(tag), KnownSet { tag, at }, |known| place(known.tag));
+        self.all.push(ALL, id);
         Some(at)
     }
 
-    fn add_name(&mut self, name: &str) -> Option<u32> {
-        let number = self.names.intern(name)?;
-        if number as usize == self.by_name.len() {
-            let values = Dictionary::new(self.seed ^ u64::from(number + 1));
-            self.by_name.push(Name { values, postings: Vec::new(), posting_bytes: 0 });
-        }
+    fn add_name(&mut self, tag: Tag, name: &str) -> Option<u32> {
+        let number = self.names.insert(tag, name)?;
+        let values = Dictionary::new(self.seed ^ u64::from(number + 1));
+        self.by_name.push(Name { values, ..Name::default() });
         Some(number)
     }
 
     fn store(&mut self, id: u32, numbers: &[u8]) -> Option<LabelsAt> {
-        let mut entry = Vec::with_capacity(numbers.len() + 5);
-        put_varint(&mut entry, u64::from(id));
-        entry.extend_from_slice(numbers);
-        let full = |slab: &Vec<u8>| slab.len() + entry.len() > SLAB_BYTES;
+        let mut prefix = Vec::with_capacity(5);
+        put_varint(&mut prefix, u64::from(id));
+        let bytes = prefix.len() + numbers.len();
+        let full = |slab: &Vec<u8>| slab.len() + bytes > SLAB_BYTES;
         if self.slabs.last().is_none_or(full) {
-            // A label set of the largest size allowed is far smaller than a slab.
-            self.slabs.push(Vec::with_capacity(SLAB_BYTES.max(entry.len())));
+            // A label set of the largest size allowed is smaller than a slab, and one that is not
+            // has a slab of its own. The first one grows, so that a tenant with few series takes
+            // little.
+            let capacity = if self.slabs.is_empty() { 0 } else { SLAB_BYTES };
+            self.slabs.push(Vec::with_capacity(capacity.max(bytes)));
         }
         let slab = self.slabs.len() - 1;
         let at = u32::try_from(slab * SLAB_BYTES + self.slabs[slab].len()).ok()?;
-        self.slabs[slab].extend_from_slice(&entry);
+        self.slabs[slab].extend_from_slice(&prefix);
+        self.slabs[slab].extend_from_slice(numbers);
         Some(LabelsAt(at))
     }
 
-    /// The id of a label set, and its numbers, with what lies behind them.
-    fn parts(&self, at: LabelsAt) -> (u32, &[u8]) {
-        parts_of(&self.slabs, at)
+    /// The numbers of a label set, with what lies behind them.
+    fn encoded(&self, at: LabelsAt) -> &[u8] {
+        let at = at.0 as usize;
+        let mut input = Input::new(&self.slabs[at / SLAB_BYTES][at % SLAB_BYTES..]);
+        // The id comes first; it is whole.
+        let _ = input.varint_u32();
+        input.rest()
     }
 
     /// Number of name and number of value of each label, by name.
     fn numbers(&self, at: LabelsAt) -> impl Iterator<Item = (u32, u32)> {
-        let mut input = Input::new(self.parts(at).1);
+        let mut input = Input::new(self.encoded(at));
         let count = input.varint_u32().unwrap_or(0);
         (0..count).map_while(move |_| Some((input.varint_u32().ok()?, input.varint_u32().ok()?)))
     }
@@ -210,7 +195,7 @@ impl TenantIndex {
 
     /// All series.
     fn all(&self) -> RoaringBitmap {
-        self.all.to_bitmap()
+        self.all.to_bitmap(ALL)
     }
 
     /// The values of a label name, with the series of each, in order of arrival.
@@ -220,8 +205,7 @@ impl TenantIndex {
     ) -> impl Iterator<Item = (&str, RoaringBitmap)> {
         let found = self.names.number(name).map(|number| &self.by_name[number as usize]);
         found.into_iter().flat_map(|name| {
-            let lists = name.postings.iter().map(Posting::to_bitmap);
-            name.values.iter().map(|(_, value)| value).zip(lists)
+            name.values.iter().map(|(number, value)| (value, name.postings.to_bitmap(number)))
         })
     }
 
@@ -256,7 +240,7 @@ impl TenantIndex {
         let name = &self.by_name[name as usize];
         if matcher.op == MatchOp::Equal && !matcher.value.is_empty() {
             let value = name.values.number(&matcher.value);
-            return (0, value.and_then(|value| name.posting(value)).map_or(0, Posting::len));
+            return (0, value.map_or(0, |value| name.postings.len(value)));
         }
         (1 + u8::from(matcher.matches_empty()), name.values.len())
     }
@@ -292,16 +276,15 @@ impl TenantIndex {
         let name = &self.by_name[number as usize];
         if matcher.op == MatchOp::Equal && !matcher.value.is_empty() {
             let value = name.values.number(&matcher.value);
-            let posting = value.and_then(|value| name.posting(value));
-            return posting.map_or_else(RoaringBitmap::new, Posting::to_bitmap);
+            return value.map_or_else(RoaringBitmap::new, |value| name.postings.to_bitmap(value));
         }
         // Where the empty value matches, so do series without the label: then what does not match
         // is taken away.
         let keep = !matcher.matches_empty();
         let mut set = RoaringBitmap::new();
-        for ((_, value), posting) in name.values.iter().zip(&name.postings) {
+        for (number, value) in name.values.iter() {
             if matcher.matches(value) == keep {
-                posting.add_to(&mut set);
+                name.postings.add_to(number, &mut set);
             }
         }
         if keep { set } else { self.all() - set }
@@ -350,20 +333,16 @@ impl TenantIndex {
     }
 }
 
-fn parts_of(slabs: &[Vec<u8>], at: LabelsAt) -> (u32, &[u8]) {
-    let at = at.0 as usize;
-    let mut input = Input::new(&slabs[at / SLAB_BYTES][at % SLAB_BYTES..]);
-    let id = input.varint_u32().unwrap_or(u32::MAX);
-    (id, input.rest())
-}
-
-/// Number of labels, then number of name and of value of each.
-fn encode(pairs: &[(u32, u32)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(4 * pairs.len());
-    put_varint(&mut out, pairs.len() as u64);
-    for &(name, value) in pairs {
-        put_varint(&mut out, u64::from(name));
-        put_varint(&mut out, u64::from(value));
+impl LookedUp {
+    /// Number of labels, then number of name and of value of each; `None` if one is not known.
+    fn encode(&mut self) -> Option<()> {
+        self.encoded.clear();
+        put_varint(&mut self.encoded, self.labels.len() as u64);
+        for known in &self.labels {
+            let Known::Both(name, value) = *known else { return None };
+            put_varint(&mut self.encoded, u64::from(name));
+            put_varint(&mut self.encoded, u64::from(value));
+        }
+        Some(())
     }
-    out
 }

@@ -15,7 +15,7 @@ const TENANT: TenantId = TenantId(3);
 
 fn create(identity: &Identity, raw: &[u8], labels: &[(&str, &str)]) -> Found {
     let hash = identity.hash(identity.domain(TENANT, BodyKind::RemoteWrite1), raw);
-    identity.find_or_create(TENANT, hash, labels, 1_000_000).expect("there is room")
+    identity.maker(TENANT).find_or_create(hash, labels, 1_000_000).expect("there is room")
 }
 
 fn find(identity: &Identity, raw: &[u8], guess: u32) -> Option<u32> {
@@ -36,12 +36,29 @@ fn another_order_of_labels_is_the_same_series() {
 }
 
 #[test]
+fn a_label_set_is_one_series_however_its_bytes_came_first() {
+    let labels = [("__name__", "up"), ("job", "a")];
+    let mut ordered = Vec::new();
+    super::canonical::encode(&labels, &mut ordered);
+    for (first, second) in [(&*ordered, &b"other"[..]), (b"other", &ordered), (b"one", b"two")] {
+        let identity = Identity::new();
+        assert_eq!(create(&identity, first, &labels), Found { id: 0, created: true });
+        assert_eq!(create(&identity, second, &labels), Found { id: 0, created: false });
+        for raw in [first, second] {
+            assert_eq!(find(&identity, raw, 7), Some(0));
+        }
+        let other = identity.maker(TenantId(4)).find_or_create(1, &labels, 10);
+        assert_eq!(other, Ok(Found { id: 1, created: true }), "a tenant has its own");
+    }
+}
+
+#[test]
 fn the_limit_refuses_only_what_is_new() {
     let identity = Identity::new();
     create(&identity, b"one", &[("__name__", "a")]);
-    let refused = identity.find_or_create(TENANT, 9, &[("__name__", "b")], 1);
+    let refused = identity.maker(TENANT).find_or_create(9, &[("__name__", "b")], 1);
     assert!(refused.expect_err("the limit is reached").1.contains("limits.active_series_max"));
-    let known = identity.find_or_create(TENANT, 9, &[("__name__", "a")], 1);
+    let known = identity.maker(TENANT).find_or_create(9, &[("__name__", "a")], 1);
     assert_eq!(known, Ok(Found { id: 0, created: false }));
 }
 
