@@ -18,6 +18,7 @@ mod otlp;
 mod otlp_logs;
 mod process;
 mod reads;
+mod receiver;
 mod scripts;
 mod support;
 mod transport;
