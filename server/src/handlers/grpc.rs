@@ -31,7 +31,7 @@ const SERVING: [u8; 2] = [0x08, 0x01];
 /// `NOT_SERVING`.
 const NOT_SERVING: [u8; 2] = [0x08, 0x02];
 /// Compressions that a client may use.
-const ACCEPTED: &str = "identity,gzip,deflate,zstd,snappy";
+const ACCEPTED: &str = "identity,gzip,deflate,zstd,snappy,lz4";
 
 /// `MetricsService/Export`.
 pub async fn export_metrics(State(app): State<Arc<App>>, request: Request) -> Response {
