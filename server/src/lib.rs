@@ -17,6 +17,7 @@
 //! | [`workers`] | the thread pools where all blocking work is done |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
 //! | [`rates`], [`arrivals`] | what each tenant may send in a second, and what arrived |
+//! | [`pairs`] | of agents that send the same, which one is stored |
 //! | [`tails`] | who is told of new log entries |
 //! | [`totals`] | what the store has of a series, for adding up delta points |
 //! | [`shutdown`] | signals |
@@ -49,6 +50,7 @@ pub mod connection;
 pub mod handlers;
 pub mod metrics;
 pub mod middleware;
+pub mod pairs;
 pub mod rates;
 pub mod room;
 pub mod router;

@@ -21,7 +21,7 @@ use crate::api::{ApiError, Tenant};
 use crate::app::App;
 use crate::body;
 
-use super::otlp::{Export, end_of, grpc_code, is_temporary, store};
+use super::otlp::{Export, end_of, grpc_code, is_temporary, protocol_of, store};
 use super::push::read;
 
 /// Bytes before a message: whether it is compressed, and its length.
@@ -50,7 +50,7 @@ async fn receive(app: &Arc<App>, unit: Unit, request: Request) -> Response {
     let began = Instant::now();
     let (parts, request_body) = request.into_parts();
     let result = export(app, unit, &parts.headers, request_body).await;
-    app.metrics.write_ended(end_of(&result), began.elapsed());
+    app.metrics.write_ended(protocol_of(unit), end_of(&result), began.elapsed());
     match result {
         Ok(received) => {
             let (refused, message) = (received.refused, &received.message);
@@ -78,7 +78,8 @@ async fn export(
     let (frame, room) = read(app, request_body).await?;
     let (bytes, compression) = unframe(&frame, compression)?;
     let encoding = Encoding::Protobuf;
-    store(app, tenant, Export { unit, bytes, compression, encoding, room }).await
+    let headers = headers.clone();
+    store(app, tenant, Export { unit, headers, bytes, compression, encoding, room }).await
 }
 
 /// The one message of a unary call, and how it is compressed.

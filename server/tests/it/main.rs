@@ -16,6 +16,7 @@ mod loki_real;
 mod loki_tail;
 mod otlp;
 mod otlp_logs;
+mod pairs;
 mod process;
 mod reads;
 mod receiver;
