@@ -4,6 +4,8 @@ use std::io::{self, Read};
 
 use crate::error::IngestError;
 
+mod lz4;
+
 /// A copy of 64 bytes takes 3 bytes of snappy, and nothing yields more per byte.
 const SNAPPY_RATIO_MAX: usize = 22;
 
@@ -77,11 +79,13 @@ pub enum Compression {
     Zstd,
     /// A snappy block, or framed snappy.
     Snappy,
+    /// LZ4, in a frame.
+    Lz4,
 }
 
 impl Compression {
     /// The names of all, for those who sent another one.
-    pub const NAMES: &str = "gzip, deflate, zstd and snappy";
+    pub const NAMES: &str = "gzip, deflate, zstd, snappy and lz4";
 
     /// The one with this name in `Content-Encoding`.
     #[must_use]
@@ -92,6 +96,7 @@ impl Compression {
             "deflate" | "zlib" => Self::Deflate,
             "zstd" => Self::Zstd,
             "snappy" | "x-snappy-framed" => Self::Snappy,
+            "lz4" => Self::Lz4,
             _ => return None,
         })
     }
@@ -119,19 +124,19 @@ pub fn decompress<'a>(
         }
         Compression::Snappy => {
             let open = || Ok(snap::read::FrameDecoder::new(body));
-            read_limited("snappy", open, limits, buffer)
+            read_limited(("snappy", None), open, limits, buffer)
         }
         Compression::Gzip => {
             let open = || Ok(flate2::read::MultiGzDecoder::new(body));
-            read_limited("gzip", open, limits, buffer)
+            read_limited(("gzip", stated_by_gzip(body)), open, limits, buffer)
         }
         Compression::Deflate if is_zlib(body) => {
             let open = || Ok(flate2::read::ZlibDecoder::new(body));
-            read_limited("deflate", open, limits, buffer)
+            read_limited(("deflate", None), open, limits, buffer)
         }
         Compression::Deflate => {
             let open = || Ok(flate2::read::DeflateDecoder::new(body));
-            read_limited("deflate", open, limits, buffer)
+            read_limited(("deflate", None), open, limits, buffer)
         }
         Compression::Zstd => {
             let open = || {
@@ -139,7 +144,11 @@ pub fn decompress<'a>(
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
                 Ok(decoder)
             };
-            read_limited("zstd", open, limits, buffer)
+            let stated = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
+            read_limited(("zstd", stated), open, limits, buffer)
+        }
+        Compression::Lz4 => {
+            read_limited(("lz4", lz4::stated(body)), || lz4::reader(body), limits, buffer)
         }
     }
 }
@@ -148,11 +157,17 @@ fn is_zlib(body: &[u8]) -> bool {
     matches!(body, [a, b, ..] if a & 0x0f == 8 && (u16::from(*a) << 8 | u16::from(*b)) % 31 == 0)
 }
 
-/// Reads what `open` gives. A body of more than [`BUFFER_KEEP_BYTES`] is first read for its length
-/// alone, so that one over the limit takes no memory and another exactly what it needs; a buffer
-/// that grew as it is filled would be there twice each time it moves.
+/// The length of the content that the end of a gzip body states: of its last member, in 32 bits.
+fn stated_by_gzip(body: &[u8]) -> Option<u64> {
+    body.last_chunk().map(|bytes| u64::from(u32::from_le_bytes(*bytes)))
+}
+
+/// Reads what `open` gives. A body of more than [`BUFFER_KEEP_BYTES`] that states its length is read
+/// into as much; one that does not, or is longer, is first read for its length alone, so that one
+/// over the limit takes no memory and another exactly what it needs. A buffer that grew as it is
+/// filled would be there twice each time it moves.
 fn read_limited<'a, R: Read>(
-    name: &'static str,
+    (name, stated): (&'static str, Option<u64>),
     open: impl Fn() -> io::Result<R>,
     limits: &Limits,
     buffer: &'a mut Vec<u8>,
@@ -165,9 +180,17 @@ fn read_limited<'a, R: Read>(
     let limit = limits.decompressed_bytes_max;
     let mut reader = open().map_err(bad)?.take((limit as u64).saturating_add(1));
     reader.by_ref().take(BUFFER_KEEP_BYTES as u64).read_to_end(buffer).map_err(bad)?;
-    if buffer.len() == BUFFER_KEEP_BYTES {
-        let rest = io::copy(&mut reader, &mut io::sink()).map_err(bad)?;
-        let got = usize::try_from(rest).unwrap_or(usize::MAX).saturating_add(BUFFER_KEEP_BYTES);
+    if buffer.len() < BUFFER_KEEP_BYTES {
+        return check_decompressed(buffer, limits);
+    }
+    let stated = stated.and_then(|bytes| usize::try_from(bytes).ok());
+    if let Some(more) = stated.filter(|all| *all <= limit).map(|all| all - all.min(buffer.len())) {
+        buffer.reserve_exact(more);
+        reader.by_ref().take(more as u64).read_to_end(buffer).map_err(bad)?;
+    }
+    let rest = io::copy(&mut reader, &mut io::sink()).map_err(bad)?;
+    if rest > 0 {
+        let got = usize::try_from(rest).unwrap_or(usize::MAX).saturating_add(buffer.len());
         if got > limit {
             return Err(IngestError::DecompressedTooLarge { got, limit });
         }
@@ -236,164 +259,4 @@ pub fn compress_snappy(message: &[u8]) -> Result<Vec<u8>, IngestError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::ErrorKind;
-
-    fn refuse(body: &[u8], limits: &Limits) -> IngestError {
-        let mut buffer = Vec::new();
-        let error = decompress_snappy(body, limits, &mut buffer).expect_err("must be refused");
-        assert_eq!(buffer.capacity(), 0, "memory was taken before the check");
-        error
-    }
-
-    /// Zeros, compressed.
-    fn zeros(compression: Compression, count: usize) -> Vec<u8> {
-        let zeros = io::repeat(0).take(count as u64);
-        let (mut out, level) = (Vec::new(), flate2::Compression::fast());
-        let read = match compression {
-            Compression::Gzip => flate2::read::GzEncoder::new(zeros, level).read_to_end(&mut out),
-            Compression::Deflate => {
-                flate2::read::ZlibEncoder::new(zeros, level).read_to_end(&mut out)
-            }
-            Compression::Zstd => {
-                zstd::stream::read::Encoder::new(zeros, 1).and_then(|mut e| e.read_to_end(&mut out))
-            }
-            Compression::Snappy => snap::read::FrameEncoder::new(zeros).read_to_end(&mut out),
-            Compression::None => return vec![0; count],
-        };
-        read.expect("in memory");
-        out
-    }
-
-    #[test]
-    fn what_passes_the_limit_takes_no_memory_and_what_is_large_takes_its_size() {
-        let limit = 3 * BUFFER_KEEP_BYTES;
-        let limits = Limits { decompressed_bytes_max: limit, ..Limits::default() };
-        for compression in
-            [Compression::Gzip, Compression::Deflate, Compression::Zstd, Compression::Snappy]
-        {
-            let mut buffer = Vec::new();
-            let body = zeros(compression, 4 * limit);
-            let error = decompress(&body, compression, &limits, &mut buffer).expect_err("large");
-            let expected =
-                format!("{}", IngestError::DecompressedTooLarge { got: limit + 1, limit });
-            assert_eq!(error.to_string(), expected, "{compression:?}");
-            assert!(buffer.capacity() <= 2 * BUFFER_KEEP_BYTES, "{compression:?}");
-            for count in [BUFFER_KEEP_BYTES - 1, BUFFER_KEEP_BYTES, BUFFER_KEEP_BYTES + 1, limit] {
-                let body = zeros(compression, count);
-                let message = decompress(&body, compression, &limits, &mut buffer).expect("fits");
-                assert!(message.len() == count && message.iter().all(|b| *b == 0));
-            }
-            assert_eq!(buffer.capacity(), limit, "{compression:?}");
-        }
-    }
-
-    #[test]
-    fn a_block_comes_back_and_the_buffer_is_used_again() {
-        let mut buffer = Vec::new();
-        for message in [&b"hello hello hello"[..], b"", b"hi", &[7; 100_000]] {
-            let body = compress_snappy(message).expect("small");
-            let got = decompress_snappy(&body, &Limits::default(), &mut buffer);
-            assert_eq!(got.expect("valid block"), message);
-        }
-        assert_eq!(buffer.len(), 100_000);
-    }
-
-    #[test]
-    fn a_buffer_grown_for_a_large_body_is_given_back() {
-        let mut buffer = Vec::new();
-        for (size, kept) in [(9 << 20, 9 << 20), (10, BUFFER_KEEP_BYTES)] {
-            let body = compress_snappy(&vec![1; size]).expect("small");
-            decompress_snappy(&body, &Limits::default(), &mut buffer).expect("valid block");
-            assert_eq!(buffer.capacity(), kept);
-        }
-    }
-
-    #[test]
-    fn an_empty_body_is_an_error() {
-        assert_eq!(refuse(b"", &Limits::default()).to_string(), "body is empty");
-    }
-
-    #[test]
-    fn a_declared_length_the_input_cannot_hold_is_corrupt() {
-        for body in [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0xff, 0xff, 0xff, 0xff, 0x1f], &[0x80]]
-        {
-            let error = refuse(body, &Limits::default());
-            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-        }
-        let error = refuse(&[0x80, 0x01, 0, 0], &Limits::default());
-        assert_eq!(
-            error.to_string(),
-            "body is not valid snappy: 128 bytes declared, more than 4 bytes can hold"
-        );
-    }
-
-    #[test]
-    fn limits_name_themselves() {
-        let limits =
-            Limits { compressed_bytes_max: 50, decompressed_bytes_max: 100, ..Limits::default() };
-        let body = compress_snappy(&[7; 101]).expect("small");
-        let error = refuse(&body, &limits);
-        assert_eq!(error.kind(), ErrorKind::Limit);
-        assert_eq!(
-            error.to_string(),
-            "decompressed body is 101 bytes; limit is 100 (limits.decompressed_bytes_max)"
-        );
-        let error = refuse(&[0; 51], &limits);
-        assert_eq!(error.kind(), ErrorKind::Limit);
-        assert_eq!(
-            error.to_string(),
-            "body is 51 bytes; limit is 50 (limits.compressed_bytes_max)"
-        );
-    }
-
-    #[test]
-    fn every_compression_comes_back_and_has_its_limit() {
-        use std::io::Write as _;
-        let message = vec![7_u8; 100_000];
-        let level = flate2::Compression::fast();
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
-        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), level);
-        let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), level);
-        let mut framed = snap::write::FrameEncoder::new(Vec::new());
-        gzip.write_all(&message).expect("memory");
-        zlib.write_all(&message).expect("memory");
-        raw.write_all(&message).expect("memory");
-        framed.write_all(&message).expect("memory");
-        for (name, body) in [
-            ("gzip", gzip.finish().expect("memory")),
-            ("deflate", zlib.finish().expect("memory")),
-            ("deflate", raw.finish().expect("memory")),
-            ("zstd", zstd::encode_all(&message[..], 1).expect("memory")),
-            ("snappy", framed.into_inner().expect("memory")),
-            ("snappy", compress_snappy(&message).expect("small")),
-            ("", message.clone()),
-        ] {
-            let compression = Compression::from_name(name).expect("known");
-            let mut buffer = Vec::new();
-            let got = decompress(&body, compression, &Limits::default(), &mut buffer);
-            assert_eq!(got.expect("valid"), message, "{name}");
-            let limits = Limits { decompressed_bytes_max: 99_999, ..Limits::default() };
-            let got = decompress(&body, compression, &limits, &mut buffer);
-            let error = got.expect_err("one byte too many");
-            assert_eq!(error.kind(), ErrorKind::Limit, "{name}: {error}");
-            if !name.is_empty() {
-                let got = decompress(&[0x17; 20], compression, &limits, &mut buffer);
-                assert_eq!(got.expect_err("garbage").kind(), ErrorKind::Invalid, "{name}");
-            }
-        }
-        assert_eq!(Compression::from_name("br"), None);
-        assert_eq!(Compression::from_name("gzip, gzip"), None);
-    }
-
-    #[test]
-    fn a_damaged_block_is_an_error() {
-        let body = compress_snappy(&[7; 1000]).expect("small");
-        for cut in 1..body.len() {
-            let mut buffer = Vec::new();
-            let got = decompress_snappy(&body[..cut], &Limits::default(), &mut buffer);
-            assert!(matches!(got, Err(IngestError::BadSnappy(_))), "cut at {cut}: {got:?}");
-        }
-    }
-}
+mod tests;

@@ -29,6 +29,7 @@ pub mod decoder;
 pub mod loki;
 pub mod otlp;
 pub mod proto;
+pub mod reflection;
 pub mod remote_read;
 pub mod remote_write;
 pub mod text;

@@ -238,6 +238,12 @@ impl Field {
     }
 }
 
+/// A number of 32 bits is sent as one of 64; what is above is ignored, as protobuf demands.
+#[expect(clippy::cast_possible_truncation, reason = "the upper bits are to be ignored")]
+pub(crate) const fn low_bits(value: u64) -> u32 {
+    value as u32
+}
+
 /// Undoes zigzag, the encoding of `sint32` and `sint64`.
 pub(crate) const fn zigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()

@@ -19,6 +19,7 @@ use crate::api::{ApiError, Tenant};
 use crate::arrivals::{Arrivals, Protocol};
 use crate::config::Config;
 use crate::metrics::{Context, Family, Metrics};
+use crate::pairs::Pairs;
 use crate::rates::Rates;
 use crate::tails::Tails;
 use crate::workers::{Pool, PoolConfig, PoolError};
@@ -57,6 +58,8 @@ pub struct App {
     pub rates: Rates,
     /// What arrived.
     pub arrivals: Arrivals,
+    /// Which replica of agents that send the same is stored.
+    pub pairs: Pairs,
     /// Who is told of new log entries.
     pub tails: Arc<Tails>,
     /// Running totals of delta points.
@@ -81,6 +84,14 @@ impl App {
     /// # Errors
     /// If a thread cannot be started.
     pub fn new(config: Config) -> std::io::Result<Self> {
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// As [`App::new`], with a clock of one's own.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn with_clock(config: Config, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let cores = available_parallelism().map_or(2, NonZero::get);
         let ingest = match config.ingest.threads {
             0 => (2 * cores).clamp(2, 256),
@@ -90,7 +101,6 @@ impl App {
             Pool::new(PoolConfig { name, threads, queue_max, setting })
         };
         let query = &config.query;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let memory_budget_bytes = config.memory_budget.bytes();
         Ok(Self {
             metrics: Metrics::default(),
@@ -105,6 +115,7 @@ impl App {
             body_room: Arc::new(Semaphore::new(kib(config.http.bodies_bytes_max))),
             rates: Rates::new(config.rates),
             arrivals: Arrivals::default(),
+            pairs: Pairs::new(config.pairs.clone()),
             tails: Arc::new(Tails::new(query.tails_max)),
             accumulator: Accumulator::new(config.otlp.delta_series_max),
             query_memory: Arc::new(Account::new(memory_budget_bytes / 2)),
@@ -229,6 +240,8 @@ impl App {
         let stats: Option<StoreStats> = self.store.get().map(|store| store.stats());
         self.metrics.families(&Context {
             tails: &self.tails,
+            arrivals: &self.arrivals,
+            pairs: &self.pairs,
             pools: &[("ingest", &self.ingest), ("query", &self.queries), ("admin", &self.admin)],
             store: stats.as_ref(),
             memory_budget_bytes: self.memory_budget_bytes,

@@ -1,11 +1,18 @@
-//! What arrived, by protocol and tenant: for `/api/v1/status/ingest`.
+//! What arrived, by protocol, tenant and sender: for `/api/v1/status/ingest`, and in sum by protocol for
+//! [`crate::metrics`].
 
 use std::collections::BTreeMap;
 
 use ephemeris_model::logs::NANOS_PER_MILLI;
 use ephemeris_model::{LogBatch, LogOutcome, RejectReason, Rejects, WriteBatch, WriteOutcome};
+use http::HeaderMap;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+
+use self::senders::Senders;
+pub use self::senders::Sent;
+
+mod senders;
 
 /// Pairs of protocol and tenant that are told apart; more are counted as one.
 const ENTRIES_MAX: usize = 1_000;
@@ -17,7 +24,7 @@ const OTHERS: &str = "(others)";
 const EXAMPLE_BYTES_MAX: usize = 300;
 
 /// Upper bounds of lateness: name and milliseconds.
-const LATENESS: [(&str, i64); 8] = [
+pub(crate) const LATENESS: [(&str, i64); 8] = [
     ("1s", 1_000),
     ("10s", 10_000),
     ("1m", 60_000),
@@ -30,6 +37,7 @@ const LATENESS: [(&str, i64); 8] = [
 
 /// How a write came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum Protocol {
     /// Prometheus remote write, 1.0.
     RemoteWrite1,
@@ -46,6 +54,16 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// All of them, in order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::RemoteWrite1,
+        Self::RemoteWrite2,
+        Self::Otlp,
+        Self::Text,
+        Self::LokiPush,
+        Self::OtlpLogs,
+    ];
+
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -67,17 +85,23 @@ pub struct Arrivals {
 }
 
 #[derive(Debug, Default)]
-struct Entry {
+pub(crate) struct Entry {
     requests: u64,
-    samples: u64,
-    histograms: u64,
-    exemplars: u64,
-    entries: u64,
+    pub(crate) samples: u64,
+    pub(crate) histograms: u64,
+    pub(crate) exemplars: u64,
+    pub(crate) entries: u64,
     line_bytes: u64,
     series_created: u64,
+    deduplicated: u64,
+    senders: Senders,
     last_ms: i64,
-    rejects: BTreeMap<&'static str, (u64, String)>,
-    lateness: [u64; LATENESS.len()],
+    /// Count and newest example by reason.
+    pub(crate) rejects: BTreeMap<&'static str, (u64, String)>,
+    /// Of some samples, by [`LATENESS`]; not cumulative.
+    pub(crate) lateness: [u64; LATENESS.len()],
+    /// Of the same samples in sum.
+    pub(crate) late_ms: u64,
 }
 
 impl Arrivals {
@@ -124,10 +148,47 @@ impl Arrivals {
         }
     }
 
+    /// Counts a request of the sender that `headers` name: what became of its items, or `None` if
+    /// it failed as a whole.
+    pub fn sent(
+        &self,
+        (protocol, tenant): (Protocol, &str),
+        headers: &HeaderMap,
+        sent: Option<Sent>,
+        now_ms: i64,
+    ) {
+        let mut entries = self.entries.lock();
+        entry(&mut entries, protocol, tenant).senders.add(headers, sent, now_ms);
+    }
+
     /// Counts what was refused before it came to the store.
     pub fn refused(&self, (protocol, tenant): (Protocol, &str), reason: &'static str, text: &str) {
         let mut entries = self.entries.lock();
         entry(&mut entries, protocol, tenant).reject(reason, 1, text);
+    }
+
+    /// Counts items of a replica that was not the chosen one.
+    pub fn deduplicated(&self, (protocol, tenant): (Protocol, &str), items: u64, now_ms: i64) {
+        let mut entries = self.entries.lock();
+        let entry = entry(&mut entries, protocol, tenant);
+        entry.deduplicated += items;
+        entry.last_ms = now_ms;
+    }
+
+    /// Counts rejects of items that never came to the store.
+    pub fn rejected(&self, (protocol, tenant): (Protocol, &str), rejects: &Rejects, now_ms: i64) {
+        let mut entries = self.entries.lock();
+        entry(&mut entries, protocol, tenant).came(rejects, now_ms);
+    }
+
+    /// The sums over all tenants of each protocol, those without anything too.
+    pub(crate) fn by_protocol(&self) -> BTreeMap<Protocol, Entry> {
+        let mut sums: BTreeMap<Protocol, Entry> =
+            Protocol::ALL.map(|protocol| (protocol, Entry::default())).into();
+        for ((protocol, _), entry) in &*self.entries.lock() {
+            sums.entry(*protocol).or_default().sum(entry);
+        }
+        sums
     }
 
     /// All as JSON, of `tenant` alone.
@@ -162,6 +223,22 @@ impl Entry {
     fn late(&mut self, late_ms: i64) {
         let at = LATENESS.iter().position(|(_, bound)| late_ms <= *bound);
         self.lateness[at.unwrap_or(LATENESS.len() - 1)] += 1;
+        self.late_ms = self.late_ms.saturating_add(u64::try_from(late_ms).unwrap_or(0));
+    }
+
+    /// Adds the numbers of another; the examples are not needed in a sum.
+    fn sum(&mut self, other: &Self) {
+        self.samples += other.samples;
+        self.histograms += other.histograms;
+        self.exemplars += other.exemplars;
+        self.entries += other.entries;
+        for (reason, (count, _)) in &other.rejects {
+            self.rejects.entry(reason).or_default().0 += count;
+        }
+        for (sum, count) in self.lateness.iter_mut().zip(&other.lateness) {
+            *sum += count;
+        }
+        self.late_ms = self.late_ms.saturating_add(other.late_ms);
     }
 
     fn reject(&mut self, reason: &'static str, count: u64, text: &str) {
@@ -186,6 +263,8 @@ impl Entry {
             "entries": self.entries,
             "lineBytes": self.line_bytes,
             "seriesCreated": self.series_created,
+            "deduplicated": self.deduplicated,
+            "senders": self.senders.to_json(),
             "lastReceived": crate::api::time::format_rfc3339(self.last_ms),
             "rejects": rejects.collect::<Vec<_>>(),
             "lateness": lateness.collect::<Vec<_>>(),

@@ -18,6 +18,7 @@
 //! | [`workers`] | the thread pools where all blocking work is done |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
 //! | [`rates`], [`arrivals`] | what each tenant may send in a second, and what arrived |
+//! | [`pairs`] | of agents that send the same, which one is stored |
 //! | [`tails`] | who is told of new log entries |
 //! | [`totals`] | what the store has of a series, for adding up delta points |
 //! | [`shutdown`] | signals |
@@ -51,6 +52,7 @@ pub mod handlers;
 pub mod memory;
 pub mod metrics;
 pub mod middleware;
+pub mod pairs;
 pub mod rates;
 pub mod room;
 pub mod router;

@@ -119,6 +119,14 @@ pub fn otlp_grpc(app: &Arc<App>) -> Router {
         )
         .route("/opentelemetry.proto.collector.logs.v1.LogsService/Export", post(grpc::export_logs))
         .route("/grpc.health.v1.Health/Check", post(grpc::health_check))
+        .route(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            post(grpc::reflection::info),
+        )
+        .route(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            post(grpc::reflection::info),
+        )
         .fallback(any(grpc::unknown_method));
     routes.layer(from_fn_with_state(Arc::clone(app), observe::observe)).with_state(Arc::clone(app))
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ephemeris_storage::{Store, StoreConfig};
+use ephemeris_storage::{Clock, Store, StoreConfig, SystemClock};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -65,6 +65,14 @@ impl Server {
     /// # Errors
     /// If the address cannot be listened on or threads cannot be started.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
+        Self::start_at(config, Arc::new(SystemClock)).await
+    }
+
+    /// As [`Server::start`], with a clock of one's own.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_at(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
         let listener = listen(&config.listen, "listen").await?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "listening");
@@ -79,7 +87,7 @@ impl Server {
             "otlp_grpc_listen",
         )
         .await?;
-        let app = Arc::new(App::new(config)?);
+        let app = Arc::new(App::with_clock(config, clock)?);
         let opening = open_store(&app)?;
         let (stop, stopping) = watch::channel(false);
         let mut server = Self {

@@ -55,12 +55,22 @@ pub(super) fn key_value<'a>(
             1 => key = text(&mut reader, field, "key of attribute")?,
             2 => {
                 field.expect(WireType::Length, "value of attribute")?;
-                value = Some(reader.message("value of attribute")?);
+                let message = reader.message("value of attribute")?;
+                if value.replace(message).is_some() {
+                    return Err(twice(field, "value of attribute"));
+                }
             }
             _ => reader.skip(field)?,
         }
     }
     Ok((key, value))
+}
+
+/// A message that may be there once. Protobuf would have its parts put together, which no sender
+/// relies on.
+#[cold]
+pub(super) fn twice(field: Field, what: &str) -> IngestError {
+    malformed(field.at, &format!("{what} comes twice"))
 }
 
 /// An `AnyValue`, taken apart.
@@ -89,6 +99,9 @@ pub(super) fn read_value<'a>(mut reader: Reader<'a>) -> Result<Value<'a>, Ingest
             }
         };
         field.expect(wire, what)?;
+        if matches!((&value, field.number), (Value::Array(_), 5) | (Value::Map(_), 6)) {
+            return Err(twice(field, what));
+        }
         value = match field.number {
             1 => Value::Text(text(&mut reader, field, what)?),
             2 => Value::Bool(reader.varint(what)? != 0),

@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 
 use crate::error::IngestError;
-use crate::wire::{Field, Reader, WireType};
+use crate::wire::{Field, Reader, WireType, low_bits};
 
-use super::attributes::{ATTRIBUTES_MAX, Attribute, push_attribute, text};
+use super::attributes::{ATTRIBUTES_MAX, Attribute, push_attribute, text, twice};
 
 /// Calls `visit` with each submessage in field `number` of `reader`.
 pub(super) fn each<'a>(
@@ -170,12 +170,16 @@ impl<'a> Metric<'a> {
         let what = "data of metric";
         field.expect(WireType::Length, what)?;
         let data = reader.message(what)?;
+        if self.data.is_some() && self.kind == kind {
+            return Err(twice(field, what));
+        }
         (self.kind, self.data) = (kind, Some(data));
+        (self.temporality, self.is_monotonic) = (Temporality::Unspecified, false);
         let mut parts = data;
         while let Some(field) = parts.field()? {
             match (field.number, field.wire) {
                 (2, WireType::Varint) => {
-                    self.temporality = match parts.varint("temporality")? {
+                    self.temporality = match low_bits(parts.varint("temporality")?) {
                         1 => Temporality::Delta,
                         2 => Temporality::Cumulative,
                         _ => Temporality::Unspecified,

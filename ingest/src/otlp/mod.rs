@@ -39,4 +39,6 @@ pub use options::{DeltaMode, ExplicitHistograms, Options};
 pub use translate::{Refused, Translated, translate};
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

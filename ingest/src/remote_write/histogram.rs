@@ -7,7 +7,7 @@ use ephemeris_model::batch::HistogramSample;
 use ephemeris_model::{CounterResetHint, Histogram, HistogramCounts, Span, is_stale, stale_nan};
 
 use crate::error::IngestError;
-use crate::wire::{Field, Reader, WireType, zigzag};
+use crate::wire::{Field, Reader, WireType, low_bits, zigzag};
 
 use super::parts::Budget;
 
@@ -276,12 +276,6 @@ fn read_doubles(
         values.push(packed.double(what)?);
     }
     Ok(())
-}
-
-/// A number of 32 bits is sent as one of 64; what is above is ignored, as protobuf demands.
-#[expect(clippy::cast_possible_truncation, reason = "the upper bits are to be ignored")]
-pub(super) const fn low_bits(value: u64) -> u32 {
-    value as u32
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "zigzag of 32 bits has 32 bits")]

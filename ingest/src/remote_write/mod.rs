@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`v1`] | `prometheus.WriteRequest` |
 //! | [`v2`] | `io.prometheus.write.v2.Request` |
+//! | [`replica`] | of agents that send the same, one is kept |
 //! | `labels` | the raw label bytes of a series, and how pairs are read from them |
 //! | `sample` | float samples |
 //! | `label_writer` | label sets written in that form |
@@ -11,6 +12,7 @@
 //! | `exemplar` | the rules for labels of exemplars |
 //! | `parts` | what both versions share while a batch is being built |
 
+pub mod replica;
 pub mod v1;
 pub mod v2;
 

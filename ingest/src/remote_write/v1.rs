@@ -9,7 +9,7 @@ use ephemeris_model::{BatchSeries, BodyKind, Exemplar, Metadata, Sample, WriteBa
 
 use crate::body::Limits;
 use crate::error::IngestError;
-use crate::wire::{Field, Reader, WireType};
+use crate::wire::{Field, Reader, WireType, low_bits};
 
 use super::exemplar::ExemplarPairs;
 use super::histogram::read_histogram;
@@ -184,7 +184,7 @@ impl<'a> Builder<'a> {
             };
             field.expect(wire, what)?;
             match field.number {
-                1 => metadata.metric_type = reader.varint(what)?,
+                1 => metadata.metric_type = u64::from(low_bits(reader.varint(what)?)),
                 2 => metadata.metric = reader.bytes(what)?,
                 4 => metadata.help = reader.bytes(what)?,
                 _ => metadata.unit = reader.bytes(what)?,

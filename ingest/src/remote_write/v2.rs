@@ -11,10 +11,10 @@ use ephemeris_model::{BatchSeries, BodyKind, Exemplar, RejectReason, WriteBatch}
 
 use crate::body::Limits;
 use crate::error::IngestError;
-use crate::wire::{Field, Reader, WireType, malformed};
+use crate::wire::{Field, Reader, WireType, low_bits, malformed};
 
 use super::exemplar::ExemplarPairs;
-use super::histogram::{low_bits, read_histogram};
+use super::histogram::read_histogram;
 use super::labels::RawLabels;
 use super::parts::{Budget, Columns, Items, Open};
 use super::sample::{Version, read_sample};
@@ -223,7 +223,7 @@ struct SeriesHead {
 }
 
 /// Packed as a rule; one by one is allowed too.
-fn read_refs(
+pub(super) fn read_refs(
     reader: &mut Reader<'_>,
     field: Field,
     refs: &mut Vec<u32>,

@@ -7,7 +7,7 @@ use ephemeris_ingest::proto::write_v2::{
 };
 use ephemeris_ingest::remote_write::{v1, v2};
 use ephemeris_ingest::{IngestError, Limits};
-use ephemeris_model::{BodyKind, WriteBatch};
+use ephemeris_model::{BodyKind, RejectReason, WriteBatch};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
@@ -61,6 +61,70 @@ fn show(batch: &WriteBatch<'_>) -> Vec<String> {
     shown
 }
 
+/// Compares a batch with what `prost` made of the same message. What breaks a rule of its own is in
+/// the rejects, and so cannot be told from what is lost by the batch alone; their numbers can.
+fn compare(batch: &WriteBatch<'_>, request: &Request) {
+    let symbol = |reference: &u32| request.symbols.get(*reference as usize).map(Vec::as_slice);
+    let resolve = |refs: &[u32]| -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+        let pair = |pair: &[u32]| match pair {
+            [name, value] => Some((symbol(name)?.to_vec(), symbol(value)?.to_vec())),
+            _ => None,
+        };
+        refs.chunks(2).map(pair).collect()
+    };
+    let mut series = batch.series.iter().peekable();
+    let mut refused = 0;
+    for sent in &request.timeseries {
+        let items = sent.samples.len() + sent.histograms.len() + sent.exemplars.len();
+        let Some(labels) = resolve(&sent.labels_refs) else {
+            refused += items.max(1);
+            continue;
+        };
+        let labels: Vec<(&[u8], &[u8])> =
+            labels.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let mut pairs = Vec::new();
+        let is_this = series.peek().is_some_and(|got| {
+            batch.label_source.read(&got.labels, &mut pairs).expect("well-formed");
+            pairs == labels && got.samples.len() == sent.samples.len()
+        });
+        if !is_this {
+            assert!(sent.samples.is_empty(), "a series is missing");
+            refused += items.max(1);
+            continue;
+        }
+        let got = series.next().expect("seen by peek");
+        refused += items - got.samples.len() - got.histograms.len() - got.exemplars.len();
+        let range = got.samples.start as usize..got.samples.end as usize;
+        for (at, sent_sample) in range.zip(&sent.samples) {
+            let sample = batch.samples[at];
+            assert_eq!(sample.timestamp_ms, sent_sample.timestamp);
+            assert_eq!(sample.value.to_bits(), sent_sample.value.unwrap_or(0.0).to_bits());
+            let start = match sent_sample.start_timestamp {
+                0 => sent.created_timestamp,
+                start => start,
+            };
+            assert_eq!(batch.start_timestamps.get(at).copied().unwrap_or(0), start);
+        }
+        let range = got.exemplars.start as usize..got.exemplars.end as usize;
+        let mut exemplars = sent.exemplars.iter();
+        for got in &batch.exemplars[range] {
+            let value = got.value.to_bits();
+            let same = |e: &Exemplar| {
+                (e.timestamp, e.value.unwrap_or(0.0).to_bits()) == (got.timestamp_ms, value)
+            };
+            assert!(exemplars.any(same), "an exemplar was not sent");
+        }
+    }
+    assert!(series.next().is_none(), "a series was not sent");
+    let of_series: u64 = batch
+        .rejects
+        .iter()
+        .filter(|(reason, ..)| *reason != RejectReason::InvalidMetadata)
+        .map(|(_, count, _)| count)
+        .sum();
+    assert_eq!(of_series, refused as u64);
+}
+
 fn same_verdict(message: &[u8]) {
     let mut labels = Vec::new();
     match (v2::decode(message, message, &Limits::default(), &mut labels), Request::decode(message))
@@ -68,6 +132,7 @@ fn same_verdict(message: &[u8]) {
         (Ok(batch), Ok(request)) => {
             let kept = batch.series.len() as u64 + batch.rejects.total();
             assert!(kept >= request.timeseries.len() as u64, "a series is lost without a word");
+            compare(&batch, &request);
         }
         (Err(IngestError::Malformed { .. }), Err(_)) => {}
         (Err(IngestError::BadMessage(_)), Ok(request)) => {

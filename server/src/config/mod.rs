@@ -18,6 +18,7 @@ use ephemeris_storage::{DiskReserve, Durability};
 use thiserror::Error;
 
 use self::memory::MemoryBudget;
+use crate::pairs::PairConfig;
 use crate::rates::RateLimits;
 
 /// Why the settings cannot be used.
@@ -98,6 +99,8 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// OpenTelemetry metrics.
     pub otlp: OtlpConfig,
+    /// Agents that send the same.
+    pub pairs: PairConfig,
     /// The part of the store that is in memory.
     pub head: HeadConfig,
     /// Whether `/api/v1/admin/…` is offered.
@@ -213,6 +216,7 @@ impl Default for Config {
             },
             ingest: IngestConfig { threads: 0, queue_max: 256 },
             otlp: OtlpConfig { options: OtlpOptions::default(), delta_series_max: 500_000 },
+            pairs: PairConfig::default(),
             head: HeadConfig {
                 chunk_bytes_max: 48 << 20,
                 wal_bytes_max: 3 << 30,

@@ -420,6 +420,45 @@ pub static SETTINGS: &[Setting] = &[
         show: |c| c.otlp.delta_series_max.to_string(),
     },
     Setting {
+        key: "ha.tenants",
+        value: "LIST",
+        help: "Tenants whose Prometheus agents come in pairs that send the same: of each cluster one \
+               replica's samples are stored, without its replica label; * for all",
+        set: |c, v| {
+            v.clone_into(&mut c.pairs.tenants);
+            Ok(())
+        },
+        show: |c| c.pairs.tenants.clone(),
+    },
+    Setting {
+        key: "ha.cluster_label",
+        value: "LABEL",
+        help: "The label that agents of a pair have in common",
+        set: |c, v| not_empty(v).map(|v| v.clone_into(&mut c.pairs.labels.cluster)),
+        show: |c| c.pairs.labels.cluster.clone(),
+    },
+    Setting {
+        key: "ha.replica_label",
+        value: "LABEL",
+        help: "The label by which agents of a pair differ; it is not stored",
+        set: |c, v| not_empty(v).map(|v| v.clone_into(&mut c.pairs.labels.replica)),
+        show: |c| c.pairs.labels.replica.clone(),
+    },
+    Setting {
+        key: "ha.failover_timeout",
+        value: "DURATION",
+        help: "Silence of the chosen replica after which another one takes its place",
+        set: |c, v| at_least_ms(v, 1_000, "1s").map(|v| c.pairs.failover_ms = v),
+        show: |c| format_duration_ms(c.pairs.failover_ms.unsigned_abs()),
+    },
+    Setting {
+        key: "ha.clusters_max",
+        value: "N",
+        help: "Clusters of agents of one tenant; series of more are refused",
+        set: |c, v| count(v, 1).map(|v| c.pairs.clusters_max = v),
+        show: |c| c.pairs.clusters_max.to_string(),
+    },
+    Setting {
         key: "head.chunk_bytes_max",
         value: "BYTES",
         help: "A generation of the head is sealed at this size of its chunks; with many series the \

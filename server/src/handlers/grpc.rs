@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use ephemeris_ingest::body::Compression;
 use ephemeris_ingest::otlp::answer::{self, Encoding, Unit};
+use ephemeris_ingest::reflection::{health_service, service_names};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Frame;
@@ -19,10 +20,11 @@ use hyper::body::Frame;
 use crate::api::error::{ErrorType, RETRY_AFTER_SECONDS};
 use crate::api::{ApiError, Tenant};
 use crate::app::App;
-use crate::body;
 
-use super::otlp::{Export, end_of, grpc_code, is_temporary, store};
-use super::push::read;
+use super::otlp::{Export, end_of, grpc_code, is_temporary, protocol_of, store};
+use super::push::{read, refused_body};
+
+pub mod reflection;
 
 /// Bytes before a message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
@@ -31,7 +33,7 @@ const SERVING: [u8; 2] = [0x08, 0x01];
 /// `NOT_SERVING`.
 const NOT_SERVING: [u8; 2] = [0x08, 0x02];
 /// Compressions that a client may use.
-const ACCEPTED: &str = "identity,gzip,deflate,zstd,snappy";
+const ACCEPTED: &str = "identity,gzip,deflate,zstd,snappy,lz4";
 
 /// `MetricsService/Export`.
 pub async fn export_metrics(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -50,7 +52,7 @@ async fn receive(app: &Arc<App>, unit: Unit, request: Request) -> Response {
     let began = Instant::now();
     let (parts, request_body) = request.into_parts();
     let result = export(app, unit, &parts.headers, request_body).await;
-    app.metrics.write_ended(end_of(&result), began.elapsed());
+    app.metrics.write_ended(protocol_of(unit), end_of(&result), began.elapsed());
     match result {
         Ok(received) => {
             let (refused, message) = (received.refused, &received.message);
@@ -78,7 +80,8 @@ async fn export(
     let (frame, room) = read(app, request_body).await?;
     let (bytes, compression) = unframe(&frame, compression)?;
     let encoding = Encoding::Protobuf;
-    store(app, tenant, Export { unit, bytes, compression, encoding, room }).await
+    let headers = headers.clone();
+    store(app, tenant, Export { unit, headers, bytes, compression, encoding, room }).await
 }
 
 /// The one message of a unary call, and how it is compressed.
@@ -100,12 +103,24 @@ fn unframe(frame: &Bytes, compression: Compression) -> Result<(Bytes, Compressio
     Ok((frame.slice(PREFIX_BYTES..), compression))
 }
 
-/// `grpc.health.v1.Health/Check`.
+/// `grpc.health.v1.Health/Check`, of the server as a whole or of one service.
 pub async fn health_check(State(app): State<Arc<App>>, request: Request) -> Response {
     if !is_grpc(request.headers()) {
         return not_grpc();
     }
-    body::drain(request.into_body()).await;
+    let service = match read(&app, request.into_body()).await {
+        Ok((frame, _room)) => unframe(&frame, Compression::None)
+            .and_then(|(message, _)| health_service(&message).map_err(|e| refused_body(&e))),
+        Err(error) => Err(error),
+    };
+    match service {
+        Ok(service) if service.is_empty() || service_names().contains(&service) => {}
+        Ok(service) => {
+            let text = format!("there is no service {service:?}");
+            return answer_error(&ApiError::new(ErrorType::NotFound, text));
+        }
+        Err(error) => return answer_error(&error),
+    }
     let serving = app.phase() == crate::app::Phase::Ready;
     answer_message(if serving { &SERVING } else { &NOT_SERVING })
 }
@@ -130,16 +145,23 @@ fn not_grpc() -> Response {
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response()
 }
 
-fn answer_message(message: &[u8]) -> Response {
+fn frame_of(message: &[u8]) -> Bytes {
     let length = u32::try_from(message.len()).unwrap_or(0);
     let mut frame = Vec::with_capacity(PREFIX_BYTES + message.len());
     frame.push(0);
     frame.extend_from_slice(&length.to_be_bytes());
     frame.extend_from_slice(message);
+    frame.into()
+}
+
+fn answer_message(message: &[u8]) -> Response {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let body = Reply { message: Some(frame.into()), trailers: Some(trailers) };
-    let mut response = Response::new(Body::new(body));
+    let body = Reply { message: Some(frame_of(message)), trailers: Some(trailers) };
+    with_headers(Response::new(Body::new(body)))
+}
+
+fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-accept-encoding", HeaderValue::from_static(ACCEPTED));
@@ -149,10 +171,8 @@ fn answer_message(message: &[u8]) -> Response {
 /// An answer of nothing but headers, as gRPC has it for errors.
 fn answer_error(error: &ApiError) -> Response {
     let code = grpc_code(error);
-    let mut response = StatusCode::OK.into_response();
+    let mut response = with_headers(StatusCode::OK.into_response());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-accept-encoding", HeaderValue::from_static(ACCEPTED));
     headers.insert("grpc-status", HeaderValue::from(u16::from(code)));
     if let Ok(message) = HeaderValue::from_str(&percent(&error.message)) {
         headers.insert("grpc-message", message);

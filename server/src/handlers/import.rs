@@ -17,7 +17,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::api::{ApiError, Tenant};
 use crate::app::App;
-use crate::arrivals::Protocol;
+use crate::arrivals::{Protocol, Sent};
 use crate::body;
 use crate::metrics::WriteEnd;
 use crate::workers::Scratch;
@@ -54,7 +54,16 @@ async fn import(app: &Arc<App>, request: Request, labels: Vec<(String, String)>)
         Ok((compression, tenant)) => match read(app, request_body).await {
             Ok((bytes, room)) => {
                 let format = format_of(&parts.headers);
-                store(app, tenant, Text { bytes, room, compression, format, labels }).await
+                let name = tenant.as_str().to_owned();
+                let text = Text { bytes, room, compression, format, labels };
+                let result = store(app, tenant, text).await;
+                let sent = result.as_ref().ok().map(|(batch, outcome)| Sent {
+                    stored: outcome.samples_written,
+                    refused: batch.refused + outcome.rejects.total(),
+                });
+                let now_ms = app.clock.now().0;
+                app.arrivals.sent((Protocol::Text, &name), &parts.headers, sent, now_ms);
+                result
             }
             Err(error) => Err(error),
         },
@@ -80,7 +89,7 @@ async fn store(
     tenant: Tenant,
     request: Text,
 ) -> Result<(TextBatch, WriteOutcome), ApiError> {
-    app.metrics.body_read(request.bytes.len());
+    app.metrics.body_read(Protocol::Text, request.bytes.len());
     let worker_app = Arc::clone(app);
     let job = move |scratch: &mut Scratch| {
         let result = read_and_store(&worker_app, &tenant, &request, scratch);
@@ -133,7 +142,7 @@ fn finish(
             (end, error.into_text_response())
         }
     };
-    app.metrics.write_ended(end, began.elapsed());
+    app.metrics.write_ended(Protocol::Text, end, began.elapsed());
     response
 }
 

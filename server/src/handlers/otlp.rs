@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::api::error::{ErrorType, RETRY_AFTER_SECONDS};
 use crate::api::{ApiError, Tenant};
 use crate::app::App;
-use crate::arrivals::Protocol;
+use crate::arrivals::{Protocol, Sent};
 use crate::body;
 use crate::metrics::WriteEnd;
 use crate::totals::StoredSeries;
@@ -30,6 +30,8 @@ use super::push::{read, refused_body};
 /// What became of a request.
 #[derive(Debug, Default)]
 pub struct Received {
+    /// Points or records stored.
+    pub stored: u64,
     /// Points or records refused.
     pub refused: u64,
     /// Why, or what is worth telling; empty if nothing is.
@@ -58,21 +60,29 @@ async fn receive(app: &Arc<App>, unit: Unit, request: Request) -> Response {
         Ok(accepted) => accepted,
         Err(error) => {
             body::drain(request_body).await;
-            app.metrics.write_ended(WriteEnd::Invalid, began.elapsed());
+            app.metrics.write_ended(protocol_of(unit), WriteEnd::Invalid, began.elapsed());
             return failure(encoding_of(&parts.headers).unwrap_or(Encoding::Json), &error);
         }
     };
     let result = match read(app, request_body).await {
         Ok((bytes, room)) => {
-            let request = Export { unit, bytes, compression, encoding, room };
+            let headers = parts.headers;
+            let request = Export { unit, headers, bytes, compression, encoding, room };
             store(app, tenant, request).await
         }
         Err(error) => Err(error),
     };
-    app.metrics.write_ended(end_of(&result), began.elapsed());
+    app.metrics.write_ended(protocol_of(unit), end_of(&result), began.elapsed());
     match result {
         Ok(received) => success(encoding, unit, &received),
         Err(error) => failure(encoding, &error),
+    }
+}
+
+pub(super) const fn protocol_of(unit: Unit) -> Protocol {
+    match unit {
+        Unit::DataPoints => Protocol::Otlp,
+        Unit::LogRecords => Protocol::OtlpLogs,
     }
 }
 
@@ -90,6 +100,8 @@ pub(super) fn end_of(result: &Result<Received, ApiError>) -> WriteEnd {
 pub(super) struct Export {
     /// What it brings.
     pub(super) unit: Unit,
+    /// The headers it came with.
+    pub(super) headers: HeaderMap,
     pub(super) bytes: Bytes,
     pub(super) compression: Compression,
     pub(super) encoding: Encoding,
@@ -102,13 +114,18 @@ pub(super) async fn store(
     tenant: Tenant,
     request: Export,
 ) -> Result<Received, ApiError> {
-    app.metrics.body_read(request.bytes.len());
+    app.metrics.body_read(protocol_of(request.unit), request.bytes.len());
     let worker_app = Arc::clone(app);
     let job = move |scratch: &mut Scratch| {
         let result = match request.unit {
             Unit::DataPoints => store_metrics(&worker_app, &tenant, &request, scratch),
             Unit::LogRecords => store_logs(&worker_app, &tenant, &request, scratch),
         };
+        let sent = result.as_ref().ok();
+        let sent = sent.map(|received| Sent { stored: received.stored, refused: received.refused });
+        let source = (protocol_of(request.unit), tenant.as_str());
+        let now_ms = worker_app.clock.now().0;
+        worker_app.arrivals.sent(source, &request.headers, sent, now_ms);
         // The body waits in the queue even if its sender went away, so it keeps its room till here.
         drop(request.room);
         result
@@ -154,7 +171,8 @@ fn store_metrics(
     }
     app.metrics.points_refused(translated.refused.points);
     let message = translated.refused.message();
-    Ok(Received { refused: translated.refused.points, message })
+    let refused = translated.refused.points;
+    Ok(Received { stored: translated.points.saturating_sub(refused), refused, message })
 }
 
 fn store_logs(
@@ -184,7 +202,7 @@ fn store_logs(
     let outcome = app.write_logs(tenant, Protocol::OtlpLogs, &batch.map_err(refuse)?)?;
     let refused = outcome.rejects.total();
     let message = if refused == 0 { String::new() } else { outcome.rejects.summary() };
-    Ok(Received { refused, message })
+    Ok(Received { stored: outcome.entries_written, refused, message })
 }
 
 /// How many data points the store refused, whole or in part.

@@ -15,10 +15,13 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::api::error::ErrorType;
 use crate::api::{ApiError, Tenant};
 use crate::app::App;
-use crate::arrivals::Protocol;
+use crate::arrivals::{Protocol, Sent};
 use crate::body::{self, ReadError, ReadLimits};
 use crate::metrics::WriteEnd;
 use crate::room::Room;
+use crate::workers::Scratch;
+
+mod pairs;
 
 /// Stores a remote-write request.
 pub async fn remote_write(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -28,14 +31,17 @@ pub async fn remote_write(State(app): State<Arc<App>>, request: Request) -> Resp
         Ok(kind) => kind,
         Err(message) => {
             let refusal = (StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into_response();
-            return refuse(&app, began, &parts.headers, request_body, refusal).await;
+            // Which version it was meant to be is not known.
+            let protocol = Protocol::RemoteWrite1;
+            return refuse(&app, (protocol, began), &parts.headers, request_body, refusal).await;
         }
     };
+    let protocol = protocol_of(kind);
     let tenant = match Tenant::from_headers(&parts.headers) {
         Ok(tenant) => tenant,
         Err(error) => {
             let refusal = error.into_text_response();
-            return refuse(&app, began, &parts.headers, request_body, refusal).await;
+            return refuse(&app, (protocol, began), &parts.headers, request_body, refusal).await;
         }
     };
     let stated = body::stated_bytes(&request_body);
@@ -44,15 +50,21 @@ pub async fn remote_write(State(app): State<Arc<App>>, request: Request) -> Resp
         let got = usize::try_from(got).unwrap_or(usize::MAX);
         let error = refused_body(&IngestError::CompressedTooLarge { got, limit });
         let refusal = error.into_text_response();
-        return refuse(&app, began, &parts.headers, request_body, refusal).await;
+        return refuse(&app, (protocol, began), &parts.headers, request_body, refusal).await;
     }
     let (bytes, room) = match read(&app, request_body).await {
         Ok(read) => read,
         Err(error) => return finish(&app, began, kind, Err(error)),
     };
     let received = Instant::now();
-    app.metrics.body_read(bytes.len());
+    app.metrics.body_read(protocol, bytes.len());
+    let name = tenant.as_str().to_owned();
     let result = store(&app, tenant, kind, bytes, room).await;
+    let sent = result.as_ref().ok().map(|outcome| Sent {
+        stored: outcome.samples_written + outcome.histograms_written + outcome.exemplars_written,
+        refused: outcome.rejects.total(),
+    });
+    app.arrivals.sent((protocol, &name), &parts.headers, sent, app.clock.now().0);
     finish(&app, received, kind, result)
 }
 
@@ -64,21 +76,37 @@ async fn store(
     bytes: Bytes,
     room: Room,
 ) -> Result<WriteOutcome, ApiError> {
-    let (worker_app, limits) = (Arc::clone(app), app.config.bodies);
-    let protocol = if kind == BodyKind::RemoteWrite2 {
-        Protocol::RemoteWrite2
-    } else {
-        Protocol::RemoteWrite1
-    };
-    let job = move |scratch: &mut crate::workers::Scratch| -> Result<WriteOutcome, ApiError> {
-        let batch = decoder::decode(kind, &bytes, &limits, &mut scratch.ingest)
-            .map_err(|error| refused_body(&error))?;
-        let outcome = worker_app.write(&tenant, protocol, &batch)?;
+    let worker_app = Arc::clone(app);
+    let job = move |scratch: &mut Scratch| -> Result<WriteOutcome, ApiError> {
+        let body = (kind, &bytes[..]);
+        let outcome = if worker_app.pairs.is_on(tenant.as_str()) {
+            pairs::store(&worker_app, &tenant, body, scratch)
+        } else {
+            store_batch(&worker_app, &tenant, body, scratch)
+        };
         // The body waits in the queue even if its sender went away, so it keeps its room till here.
         drop(room);
-        Ok(outcome)
+        outcome
     };
     app.ingest.run(job).await?
+}
+
+fn store_batch(
+    app: &App,
+    tenant: &Tenant,
+    (kind, body): (BodyKind, &[u8]),
+    scratch: &mut Scratch,
+) -> Result<WriteOutcome, ApiError> {
+    let batch = decoder::decode(kind, body, &app.config.bodies, &mut scratch.ingest)
+        .map_err(|error| refused_body(&error))?;
+    app.write(tenant, protocol_of(kind), &batch)
+}
+
+const fn protocol_of(kind: BodyKind) -> Protocol {
+    match kind {
+        BodyKind::RemoteWrite2 | BodyKind::RemoteWrite2Plain => Protocol::RemoteWrite2,
+        _ => Protocol::RemoteWrite1,
+    }
 }
 
 /// Reads a body, which takes room as it comes.
@@ -105,7 +133,7 @@ pub(super) async fn read(app: &App, request_body: Body) -> Result<(Bytes, Room),
 /// Refuses a request whose body was not looked at.
 pub(super) async fn refuse(
     app: &App,
-    began: Instant,
+    (protocol, began): (Protocol, Instant),
     headers: &HeaderMap,
     request_body: Body,
     refusal: Response,
@@ -114,7 +142,7 @@ pub(super) async fn refuse(
     if !headers.contains_key(EXPECT) {
         body::drain(request_body).await;
     }
-    app.metrics.write_ended(WriteEnd::Invalid, began.elapsed());
+    app.metrics.write_ended(protocol, WriteEnd::Invalid, began.elapsed());
     refusal
 }
 
@@ -142,7 +170,7 @@ fn finish(
             (end, WriteOutcome::default(), error.into_text_response())
         }
     };
-    app.metrics.write_ended(end, began.elapsed());
+    app.metrics.write_ended(protocol_of(kind), end, began.elapsed());
     if kind == BodyKind::RemoteWrite2 {
         add_written(response.headers_mut(), &outcome);
     }

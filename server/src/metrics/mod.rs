@@ -7,6 +7,7 @@
 pub mod family;
 mod http;
 mod process;
+mod received;
 mod store;
 pub mod text;
 
@@ -17,6 +18,9 @@ use ephemeris_storage::StoreStats;
 
 pub use self::family::{Counter, Family, Gauge, Histogram, Kind};
 pub use self::http::HttpMetrics;
+use self::received::Received;
+use crate::arrivals::{Arrivals, Protocol};
+use crate::pairs::Pairs;
 use crate::tails::Tails;
 use crate::workers::Pool;
 
@@ -69,6 +73,7 @@ impl QueryEnd {
 pub struct Metrics {
     /// Requests and connections.
     pub http: HttpMetrics,
+    received: Received,
     writes: [Counter; 4],
     rejects: [Counter; RejectReason::ALL.len()],
     samples: Counter,
@@ -88,13 +93,15 @@ pub struct Metrics {
 
 impl Metrics {
     /// Counts one write request and how long it took.
-    pub fn write_ended(&self, end: WriteEnd, took: Duration) {
+    pub fn write_ended(&self, protocol: Protocol, end: WriteEnd, took: Duration) {
+        self.received.ended(protocol, end);
         self.writes[end as usize].add(1);
         self.write_seconds.observe(took);
     }
 
     /// Counts the bytes of a body as received.
-    pub fn body_read(&self, received: usize) {
+    pub fn body_read(&self, protocol: Protocol, received: usize) {
+        self.received.read(protocol, received as u64);
         self.body_bytes.add(received as u64);
     }
 
@@ -132,6 +139,8 @@ impl Metrics {
     pub fn families(&self, context: &Context<'_>) -> Vec<Family> {
         let mut out = vec![build_info()];
         self.ingest_families(&mut out);
+        self.received.families(context.arrivals, &mut out);
+        pair_families(&mut out, context.pairs);
         self.query_families(&mut out);
         self.http.families(&mut out);
         pool_families(&mut out, context.pools);
@@ -228,6 +237,10 @@ pub struct Context<'a> {
     pub store: Option<&'a StoreStats>,
     /// Who tails.
     pub tails: &'a Tails,
+    /// What arrived.
+    pub arrivals: &'a Arrivals,
+    /// Agents that send the same.
+    pub pairs: &'a Pairs,
     /// The memory budget of the store.
     pub memory_budget_bytes: u64,
 }
@@ -239,6 +252,24 @@ fn build_info() -> Family {
         point.labels.push(("version", env!("CARGO_PKG_VERSION").to_owned()));
     }
     family
+}
+
+fn pair_families(out: &mut Vec<Family>, pairs: &Pairs) {
+    out.push(Family::counter(
+        "ephemeris_ha_deduplicated_total",
+        "Samples, histograms and exemplars of replicas that were not the chosen ones (ha.tenants).",
+        &pairs.deduplicated,
+    ));
+    out.push(Family::counter(
+        "ephemeris_ha_elections_total",
+        "Times a replica was chosen in a cluster of agents.",
+        &pairs.elections,
+    ));
+    out.push(Family::gauge(
+        "ephemeris_ha_clusters",
+        "Clusters of agents in which a replica is chosen.",
+        count(pairs.clusters()),
+    ));
 }
 
 fn pool_families(out: &mut Vec<Family>, pools: &[(&'static str, &Pool)]) {
@@ -285,14 +316,25 @@ mod tests {
     #[test]
     fn families_are_sorted_and_counted() {
         let metrics = Metrics::default();
-        metrics.write_ended(WriteEnd::Partial, Duration::from_millis(3));
+        metrics.write_ended(Protocol::Otlp, WriteEnd::Partial, Duration::from_millis(3));
+        metrics.body_read(Protocol::Text, 70);
         let mut rejects = Rejects::default();
         rejects.add(RejectReason::TooOld, 4, || "old".to_owned());
         metrics.batch_written(&WriteOutcome { samples_written: 7, rejects, ..Default::default() });
         let stats = StoreStats::default();
         let tails = Tails::new(1);
-        let context =
-            Context { pools: &[], store: Some(&stats), tails: &tails, memory_budget_bytes: 1 };
+        let arrivals = Arrivals::default();
+        arrivals.deduplicated((Protocol::RemoteWrite1, "t"), 1, 0);
+        arrivals.refused((Protocol::RemoteWrite1, "t"), "rate_limited", "too much");
+        arrivals.refused((Protocol::RemoteWrite1, "u"), "rate_limited", "too much");
+        let context = Context {
+            pools: &[],
+            store: Some(&stats),
+            tails: &tails,
+            arrivals: &arrivals,
+            pairs: &Pairs::new(crate::pairs::PairConfig::default()),
+            memory_budget_bytes: 1,
+        };
         let families = metrics.families(&context);
         assert!(families.is_sorted_by_key(|family| family.name));
         let mut out = Vec::new();
@@ -301,6 +343,10 @@ mod tests {
         for line in [
             "ephemeris_build_info{version=\"0.1.0\"} 1\n",
             "ephemeris_ingest_requests_total{result=\"partial\"} 1\n",
+            "ephemeris_received_requests_total{protocol=\"otlp\",result=\"partial\"} 1\n",
+            "ephemeris_received_requests_total{protocol=\"text\",result=\"partial\"} 0\n",
+            "ephemeris_received_bytes_total{protocol=\"text\"} 70\n",
+            "ephemeris_received_rejects_total{protocol=\"remote_write_1\",reason=\"rate_limited\"} 2\n",
             "ephemeris_ingest_rejected_total{reason=\"too_old\"} 4\n",
             "ephemeris_ingest_samples_total 7\n",
             "ephemeris_ingest_request_duration_seconds_count 1\n",

@@ -90,12 +90,7 @@ const EMITTED: [(&str, &str, Pairs); 3] = [
     ("error", "{\"why\":\"disk is full\",\"free\":0}", &[]),
 ];
 
-async fn python_logs(protocol: &str, endpoint: impl Fn(&Server) -> String) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let server = start_server(dir.path()).await;
-    let python = clients_dir().join("otel-python/bin/python");
-    let script = format!("{SCRIPTS}record_logs.py");
-    run(Command::new(&python).args([&script, protocol, &endpoint(&server)]));
+async fn check_logs(server: &Server, protocol: &str, language: &str) {
     for (level, line, attributes) in EMITTED {
         let query = format!(
             "{{service_name=\"shop\",service_namespace=\"{protocol}\"}} | detected_level=`{level}`"
@@ -107,11 +102,20 @@ async fn python_logs(protocol: &str, endpoint: impl Fn(&Server) -> String) {
         let result = &answer["data"]["result"];
         assert_eq!(result[0]["values"][0][1], line, "{answer}");
         assert_eq!(result.as_array().map(Vec::len), Some(1), "{answer}");
-        let sdk = [("scope_name", "test"), ("telemetry_sdk_language", "python")];
+        let sdk = [("scope_name", "test"), ("telemetry_sdk_language", language)];
         for (name, value) in attributes.iter().chain(&sdk) {
             assert_eq!(result[0]["stream"][name], *value, "{name}: {answer}");
         }
     }
+}
+
+async fn python_logs(protocol: &str, endpoint: impl Fn(&Server) -> String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = start_server(dir.path()).await;
+    let python = clients_dir().join("otel-python/bin/python");
+    let script = format!("{SCRIPTS}record_logs.py");
+    run(Command::new(&python).args([&script, protocol, &endpoint(&server)]));
+    check_logs(&server, protocol, "python").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,4 +189,36 @@ async fn the_javascript_sdk_in_json() {
         run(&mut node);
         check(&server, "json", temporality).await;
     }
+}
+
+/// Metrics and logs of `otel-rust`, the program beside this file.
+async fn rust(protocol: &str, endpoint: impl Fn(&Server, &str) -> String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = start_server(dir.path()).await;
+    let program = clients_dir().join("otel-rust/release/otel-rust");
+    for temporality in ["cumulative", "delta"] {
+        run(Command::new(&program).args([protocol, &endpoint(&server, "metrics"), temporality]));
+        check(&server, protocol, temporality).await;
+    }
+    run(Command::new(&program).args([protocol, &endpoint(&server, "logs"), "logs"]));
+    check_logs(&server, protocol, "rust").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rust_sdk_over_http() {
+    rust("http", |server, signal| format!("http://{}/v1/{signal}", server.otlp_http)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rust_sdk_over_grpc() {
+    rust("grpc", |server, _| format!("http://{}", server.otlp_grpc)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_are_told_to_the_client_of_grpc() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = start_server(dir.path()).await;
+    let python = clients_dir().join("otel-python/bin/python");
+    let script = format!("{SCRIPTS}reflect.py");
+    run(Command::new(&python).args([&script, &server.otlp_grpc.to_string()]));
 }

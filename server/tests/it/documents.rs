@@ -58,8 +58,10 @@ async fn metrics() {
     for family in server.app.metric_families() {
         let mut labels: Vec<&str> =
             family.points.iter().flat_map(|p| p.labels.iter().map(|(name, _)| *name)).collect();
-        if family.name == "ephemeris_http_requests_total" {
-            labels = vec!["code", "route"];
+        match family.name {
+            "ephemeris_http_requests_total" => labels = vec!["code", "route"],
+            "ephemeris_received_rejects_total" => labels = vec!["protocol", "reason"],
+            _ => {}
         }
         labels.sort_unstable();
         labels.dedup();

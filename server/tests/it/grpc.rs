@@ -119,3 +119,59 @@ async fn health_can_be_asked_for() {
     assert_eq!(&reply.message[..], b"\0\0\0\0\x02\x08\x01");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_can_be_asked_for_each_service() {
+    let server = TestServer::start().await;
+    let check = "/grpc.health.v1.Health/Check";
+    let ask = |name: &str| {
+        let length = u8::try_from(name.len()).expect("short");
+        frame(0, &[&[0x0a, length][..], name.as_bytes()].concat())
+    };
+    let metrics = ask("opentelemetry.proto.collector.metrics.v1.MetricsService");
+    let reply = call(server.otlp_grpc, check, &[GRPC], metrics).await;
+    assert_eq!(&reply.message[..], b"\0\0\0\0\x02\x08\x01");
+    let reply = call(server.otlp_grpc, check, &[GRPC], ask("no.Such")).await;
+    assert_eq!(reply.meta("grpc-status"), "5", "not found");
+    let reply = call(server.otlp_grpc, check, &[GRPC], frame(0, b"\x0a\x05x")).await;
+    assert_eq!(reply.meta("grpc-status"), "3");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_can_be_asked_about() {
+    let server = TestServer::start().await;
+    let info =
+        |version: &str| format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+    let list = frame(0, b"\x3a\x00");
+    let symbol = b"opentelemetry.proto.collector.logs.v1.LogsService";
+    let of_logs =
+        frame(0, &[&[0x22, u8::try_from(symbol.len()).expect("short")], &symbol[..]].concat());
+    for version in ["v1", "v1alpha"] {
+        // Two requests of one conversation, two answers.
+        let both = [&list[..], &of_logs].concat();
+        let reply = call(server.otlp_grpc, &info(version), &[GRPC], both).await;
+        assert_eq!((reply.status, reply.meta("grpc-status")), (StatusCode::OK, "0"));
+        let first = u32::from_be_bytes(reply.message[1..5].try_into().expect("a length"));
+        let (first, second) = reply.message[5..].split_at(usize::try_from(first).expect("short"));
+        let text = String::from_utf8_lossy(first);
+        assert!(text.contains("opentelemetry.proto.collector.metrics.v1.MetricsService"), "{text}");
+        let text = String::from_utf8_lossy(second);
+        for file in ["collector/logs/v1/logs_service.proto", "resource/v1/resource.proto"] {
+            assert!(text.contains(file), "{file} is not in {text}");
+        }
+    }
+    for (bad, code) in [
+        (frame(0, b"\x22\x05x"), "3"),
+        (frame(1, b"\x3a\x00"), "12"),
+        (frame(0, &[0; 20_000]), "8"),
+        (b"\0\0\0".to_vec(), "3"),
+    ] {
+        let reply = call(server.otlp_grpc, &info("v1"), &[GRPC], bad).await;
+        assert_eq!(reply.meta("grpc-status"), code);
+    }
+    let headers = [("content-type", "application/json")];
+    let reply = call(server.otlp_grpc, &info("v1"), &headers, Vec::new()).await;
+    assert_eq!(reply.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    server.stop().await;
+}

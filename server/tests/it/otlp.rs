@@ -79,11 +79,14 @@ async fn every_path_and_compression_is_taken() {
     zlib.write_all(&protobuf(&request(&gauge("deflate", at, 1.0)))).expect("memory");
     let zstd = protobuf(&request(&gauge("zstd", at, 1.0)));
     let snappy = protobuf(&request(&gauge("snappy", at, 1.0)));
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    lz4.write_all(&protobuf(&request(&gauge("lz4", at, 1.0)))).expect("memory");
     for (path, name, body) in [
         ("/v1/metrics", "gzip", gzip.finish().expect("memory")),
         ("/otlp/v1/metrics", "deflate", zlib.finish().expect("memory")),
         ("/api/v1/otlp/v1/metrics", "zstd", zstd::encode_all(&zstd[..], 1).expect("memory")),
         ("/opentelemetry/v1/metrics", "snappy", crate::support::compress(&snappy)),
+        ("/v1/metrics", "lz4", lz4.finish().expect("memory")),
     ] {
         let headers = [PROTOBUF, ("content-encoding", name)];
         let answer = server.send("POST", path, &headers, body.into()).await;
@@ -154,9 +157,14 @@ async fn bombs_are_refused() {
     gzip.write_all(&zeros).expect("memory");
     let gzip = gzip.finish().expect("memory");
     let zstd = zstd::encode_all(&zeros[..], 1).expect("memory");
-    for (name, bomb) in
-        [("gzip", gzip), ("zstd", zstd), ("snappy", crate::support::compress(&zeros))]
-    {
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    lz4.write_all(&zeros).expect("memory");
+    for (name, bomb) in [
+        ("gzip", gzip),
+        ("zstd", zstd),
+        ("snappy", crate::support::compress(&zeros)),
+        ("lz4", lz4.finish().expect("memory")),
+    ] {
         let answer = post(&server, &[PROTOBUF, ("content-encoding", name)], bomb).await;
         assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{name}");
         let text = answer.text();

@@ -9,6 +9,7 @@ use ephemeris::app::App;
 use ephemeris::config::Config;
 use ephemeris::server::{Server, ServerError};
 use ephemeris_ingest::proto::write_v1::{Label, Sample, TimeSeries, WriteRequest};
+use ephemeris_storage::{Clock, SystemClock};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -62,6 +63,15 @@ impl TestServer {
 
     /// With what a server before left in `dir`.
     pub(crate) async fn start_in(dir: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_at(dir, Arc::new(SystemClock), change).await
+    }
+
+    /// With a clock of one's own.
+    pub(crate) async fn start_at(
+        dir: tempfile::TempDir,
+        clock: Arc<dyn Clock>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config {
             data_dir: dir.path().join("data"),
             listen: "127.0.0.1:0".to_owned(),
@@ -71,7 +81,7 @@ impl TestServer {
             ..Config::default()
         };
         change(&mut config);
-        let server = Server::start(config).await.expect("the server starts");
+        let server = Server::start_at(config, clock).await.expect("the server starts");
         let (address, app) = (server.address(), Arc::clone(server.app()));
         let otlp_http = server.otlp_http_address().expect("it listens for OTLP over HTTP");
         let otlp_grpc = server.otlp_grpc_address().expect("it listens for OTLP over gRPC");

@@ -46,11 +46,13 @@ pub enum RejectReason {
     MetadataTooLarge,
     /// The structured metadata of an entry has more than `limits.metadata_pairs_max` pairs.
     TooMuchMetadata,
+    /// The tenant has `ha.clusters_max` clusters of agents.
+    TooManyClusters,
 }
 
 impl RejectReason {
     /// Every reason.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NoMetricName,
         Self::InvalidUtf8,
         Self::EmptyLabelName,
@@ -71,6 +73,7 @@ impl RejectReason {
         Self::LineTooLong,
         Self::MetadataTooLarge,
         Self::TooMuchMetadata,
+        Self::TooManyClusters,
     ];
 
     /// Name in metrics and in `/api/v1/status/ingest`.
@@ -97,6 +100,7 @@ impl RejectReason {
             Self::LineTooLong => "line_too_long",
             Self::MetadataTooLarge => "metadata_too_large",
             Self::TooMuchMetadata => "too_much_metadata",
+            Self::TooManyClusters => "too_many_clusters",
         }
     }
 }

@@ -222,3 +222,67 @@ fn buckets_may_be_sent_one_by_one() {
     let HistogramCounts::Integer { positive, .. } = got.counts else { panic!("integers") };
     assert_eq!(positive, [1, 2]);
 }
+
+/// A histogram message as it was read, compared with what `prost` reads of the same bytes.
+fn same(raw: &RawHistogram, sent: &proto::Histogram) {
+    let bits = |values: &[f64]| values.iter().map(|n| n.to_bits()).collect::<Vec<_>>();
+    let spans = |side: &[BucketSpan]| {
+        side.iter().map(|s| Span { offset: s.offset, length: s.length }).collect::<Vec<_>>()
+    };
+    let count = match sent.count {
+        None => Number::None,
+        Some(Count::Integer(n)) => Number::Integer(n),
+        Some(Count::Float(n)) => Number::Float(n),
+    };
+    let zero_count = match sent.zero_count {
+        None => Number::None,
+        Some(ZeroCount::Integer(n)) => Number::Integer(n),
+        Some(ZeroCount::Float(n)) => Number::Float(n),
+    };
+    assert_eq!(format!("{:?}", raw.count), format!("{count:?}"));
+    assert_eq!(format!("{:?}", raw.zero_count), format!("{zero_count:?}"));
+    assert_eq!(raw.sum.to_bits(), sent.sum.unwrap_or(0.0).to_bits());
+    assert_eq!(raw.schema, sent.schema);
+    assert_eq!(raw.zero_threshold.to_bits(), sent.zero_threshold.to_bits());
+    assert_eq!(raw.negative.spans, spans(&sent.negative_spans));
+    assert_eq!(raw.negative.deltas, sent.negative_deltas);
+    assert_eq!(bits(&raw.negative.counts), bits(&sent.negative_counts));
+    assert_eq!(raw.positive.spans, spans(&sent.positive_spans));
+    assert_eq!(raw.positive.deltas, sent.positive_deltas);
+    assert_eq!(bits(&raw.positive.counts), bits(&sent.positive_counts));
+    assert_eq!(bits(&raw.custom_values), bits(&sent.custom_values));
+    assert_eq!(raw.reset_hint, u64::from(sent.reset_hint.cast_unsigned()));
+    assert_eq!(raw.timestamp_ms, sent.timestamp);
+    assert_eq!(raw.start_timestamp_ms, sent.start_timestamp);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_message_is_read_as_prost_reads_it(
+        changes in proptest::collection::vec(
+            (proptest::prelude::any::<proptest::sample::Index>(), proptest::prelude::any::<u8>()),
+            0..4,
+        ),
+        is_custom in proptest::prelude::any::<bool>(),
+        twice in proptest::prelude::any::<bool>(),
+    ) {
+        let sent = if is_custom { custom() } else { integer() };
+        let mut message = sent.encode_to_vec();
+        if twice {
+            // Fields may come again: the last number counts, and lists are put together.
+            message.extend(custom().encode_to_vec());
+        }
+        for (at, byte) in changes {
+            let at = at.index(message.len());
+            message[at] = byte;
+        }
+        let ours = read_histogram(Reader::new(&message), &mut Budget::new(1 << 20));
+        let reference = proto::Histogram::decode(&message[..]);
+        assert_eq!(ours.is_ok(), reference.is_ok(), "{:?} and {reference:?}", ours.err());
+        if let (Ok(ours), Ok(reference)) = (ours, reference) {
+            same(&ours, &reference);
+        }
+    }
+}

@@ -3,9 +3,8 @@
 use ephemeris_model::{Metadata, MetricType};
 
 use crate::error::IngestError;
-use crate::wire::{Reader, WireType};
+use crate::wire::{Reader, WireType, low_bits};
 
-use super::super::histogram::low_bits;
 use super::super::parts::{Budget, Columns, RawMetadata};
 use super::symbols::Symbols;
 
@@ -33,7 +32,7 @@ impl RefMetadata {
             field.expect(WireType::Varint, what)?;
             let number = reader.varint(what)?;
             match field.number {
-                1 => self.metric_type = number,
+                1 => self.metric_type = u64::from(low_bits(number)),
                 3 => self.help_ref = low_bits(number),
                 _ => self.unit_ref = low_bits(number),
             }

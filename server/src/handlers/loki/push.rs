@@ -16,7 +16,7 @@ use http::{HeaderMap, StatusCode};
 use crate::api::error::ErrorType;
 use crate::api::{ApiError, Tenant};
 use crate::app::App;
-use crate::arrivals::Protocol;
+use crate::arrivals::{Protocol, Sent};
 use crate::body;
 use crate::handlers::push::{read, refuse, refused_body};
 use crate::metrics::WriteEnd;
@@ -54,7 +54,14 @@ pub async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(checked) => checked,
         Err(error) => {
             let refusal = error.into_text_response();
-            return refuse(&app, began, &parts.headers, request_body, refusal).await;
+            return refuse(
+                &app,
+                (Protocol::LokiPush, began),
+                &parts.headers,
+                request_body,
+                refusal,
+            )
+            .await;
         }
     };
     let (bytes, room) = match read(&app, request_body).await {
@@ -62,16 +69,22 @@ pub async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
         Err(error) => return finish(&app, began, Err(error)),
     };
     let received = Instant::now();
-    app.metrics.body_read(bytes.len());
-    let worker_app = Arc::clone(&app);
+    app.metrics.body_read(Protocol::LokiPush, bytes.len());
+    let (worker_app, name) = (Arc::clone(&app), tenant.as_str().to_owned());
     let job = move |scratch: &mut crate::workers::Scratch| {
         let outcome = write(&worker_app, &tenant, form, &bytes, &mut scratch.message);
         // The body waits in the queue even if its sender went away, so it keeps its room till here.
         drop(room);
         outcome
     };
-    let result = app.ingest.run(job).await;
-    finish(&app, received, result.map_err(Into::into).and_then(|outcome| outcome))
+    let result = app.ingest.run(job).await.map_err(Into::into).and_then(|outcome| outcome);
+    let sent = result
+        .as_ref()
+        .ok()
+        .map(|outcome| Sent { stored: outcome.entries_written, refused: outcome.rejects.total() });
+    let now_ms = app.clock.now().0;
+    app.arrivals.sent((Protocol::LokiPush, &name), &parts.headers, sent, now_ms);
+    finish(&app, received, result)
 }
 
 /// Decodes and stores a body.
@@ -116,7 +129,7 @@ fn finish(app: &App, began: Instant, result: Result<LogOutcome, ApiError>) -> Re
             (end, error.into_text_response())
         }
     };
-    app.metrics.write_ended(end, began.elapsed());
+    app.metrics.write_ended(Protocol::LokiPush, end, began.elapsed());
     response
 }
 

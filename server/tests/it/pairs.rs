@@ -1,0 +1,175 @@
+//! Pairs of Prometheus agents that send the same: one is stored, and the other takes its place.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ephemeris_ingest::proto::write_v2::{Request, Sample, SymbolTable, TimeSeries};
+use ephemeris_model::TimestampMs;
+use ephemeris_storage::ManualClock;
+use http::StatusCode;
+use prost::Message as _;
+use serde_json::json;
+
+use crate::support::{
+    Answer, TestServer, WRITE_HEADERS, WRITE2_HEADERS, compress, minute_ms, request, series,
+};
+
+/// A server whose clock is moved by hand, for a tenant whose agents come in pairs.
+async fn start(at_ms: i64) -> (TestServer, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(TimestampMs(at_ms)));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = TestServer::start_at(dir, Arc::clone(&clock) as _, |config| {
+        "paired".clone_into(&mut config.pairs.tenants);
+        config.pairs.clusters_max = 3;
+    })
+    .await;
+    (server, clock)
+}
+
+/// What one agent of a pair sends by 1.0.
+async fn v1(server: &TestServer, tenant: &str, replica: &str, at_ms: i64, value: f64) -> Answer {
+    let labels = [("__name__", "up"), ("__replica__", replica), ("cluster", "c"), ("job", "x")];
+    let body = compress(&request(vec![series(&labels, &[(at_ms, value)])]).encode_to_vec());
+    let headers = [WRITE_HEADERS[0], WRITE_HEADERS[1], ("x-scope-orgid", tenant)];
+    server.send("POST", "/api/v1/write", &headers, body.into()).await
+}
+
+fn v2_body(cluster: &str, replica: &str, at_ms: i64, value: f64) -> Bytes {
+    let mut symbols = SymbolTable::default();
+    let labels = [("__name__", "up"), ("__replica__", replica), ("cluster", cluster), ("job", "x")];
+    let sample = Sample { value: Some(value), timestamp: at_ms, start_timestamp: 0 };
+    let series = TimeSeries {
+        labels_refs: symbols.labels_refs(labels),
+        samples: vec![sample],
+        ..TimeSeries::default()
+    };
+    let request = Request { symbols: symbols.into_symbols(), timeseries: vec![series] };
+    compress(&request.encode_to_vec()).into()
+}
+
+async fn v2(server: &TestServer, body: Bytes) -> Answer {
+    let headers = [WRITE2_HEADERS[0], WRITE2_HEADERS[1], ("x-scope-orgid", "paired")];
+    server.send("POST", "/api/v1/write", &headers, body).await
+}
+
+/// All samples of `up` of a tenant: labels, and values in order of time.
+async fn stored(server: &TestServer, tenant: &str, at_ms: i64) -> serde_json::Value {
+    let path = format!("/api/v1/query?query=up[1h]&time={}", crate::support::seconds(at_ms));
+    let answer = server.send("GET", &path, &[("x-scope-orgid", tenant)], Bytes::new()).await.json();
+    let series = answer["data"]["result"].as_array().expect("a list").clone();
+    let shown = series.iter().map(|series| {
+        let values = series["values"].as_array().expect("values").iter();
+        json!([series["metric"], values.map(|pair| pair[1].clone()).collect::<Vec<_>>()])
+    });
+    shown.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_a_pair_is_stored_until_it_falls_silent() {
+    let at = minute_ms();
+    let (server, clock) = start(at).await;
+    let second = 1000;
+    let sent = [
+        ("a", 0, 1.0),
+        ("b", 0, 2.0),
+        ("a", 20, 3.0),
+        ("b", 20, 4.0),
+        // Here `a` ends; its place is free 30 seconds after it was heard last.
+        ("b", 35, 5.0),
+        ("b", 49, 6.0),
+        ("b", 50, 7.0),
+        ("a", 51, 8.0),
+        ("b", 65, 9.0),
+    ];
+    for (replica, after, value) in sent {
+        clock.move_to(TimestampMs(at + after * second));
+        let answer = v1(&server, "paired", replica, at + after * second, value).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+        assert!(answer.body.is_empty());
+    }
+    let labels = json!({"__name__": "up", "cluster": "c", "job": "x"});
+    let expected = json!([[labels, ["1", "3", "7", "9"]]]);
+    assert_eq!(stored(&server, "paired", at + 65 * second).await, expected);
+    let metrics = server.get("/metrics").await.text();
+    for line in [
+        "ephemeris_ha_deduplicated_total 5",
+        "ephemeris_ha_elections_total 2",
+        "ephemeris_ha_clusters 1",
+        "ephemeris_received_items_total{protocol=\"remote_write_1\",kind=\"sample\"} 4",
+    ] {
+        assert!(metrics.lines().any(|got| got == line), "{line} is not in {metrics}");
+    }
+    let headers = [("x-scope-orgid", "paired")];
+    let shown = server.send("GET", "/api/v1/status/ingest", &headers, Bytes::new()).await.json();
+    let shown = &shown["data"]["protocols"][0];
+    assert_eq!(shown["deduplicated"], 5, "{shown}");
+    let sender = json!({
+        "sender": "(unnamed)", "requests": 9, "failedRequests": 0, "stored": 9, "refused": 0,
+        "lastReceived": shown["lastReceived"],
+    });
+    assert_eq!(shown["senders"], json!([sender]));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_of_version_2_is_told_that_all_is_written() {
+    let at = minute_ms();
+    let (server, clock) = start(at).await;
+    for (replica, value) in [("a", 1.0), ("b", 2.0)] {
+        let answer = v2(&server, v2_body("c", replica, at, value)).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+        let written = answer.header("x-prometheus-remote-write-samples-written");
+        assert_eq!(written, Some("1"), "a sender that is told of none gives up");
+    }
+    let labels = json!({"__name__": "up", "cluster": "c", "job": "x"});
+    assert_eq!(stored(&server, "paired", at).await, json!([[labels, ["1"]]]));
+    // What was stored is there after a restart, and the label is not.
+    let dir = server.stop().await;
+    let server = TestServer::start_at(dir, clock, |_| {}).await;
+    assert_eq!(stored(&server, "paired", at).await, json!([[labels, ["1"]]]));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_off_for_other_tenants_and_for_series_without_the_labels() {
+    let at = minute_ms();
+    let (server, _clock) = start(at).await;
+    for replica in ["a", "b"] {
+        let answer = v1(&server, "single", replica, at, 1.0).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    }
+    let both = stored(&server, "single", at).await;
+    assert_eq!(both.as_array().map(Vec::len), Some(2), "{both}");
+    assert_eq!(both[0][0]["__replica__"], "a", "{both}");
+
+    let body = request(vec![
+        series(&[("__name__", "up"), ("__replica__", "a")], &[(at, 1.0)]),
+        series(&[("__name__", "up"), ("cluster", "c")], &[(at, 2.0)]),
+    ]);
+    let body = compress(&body.encode_to_vec());
+    let headers = [WRITE_HEADERS[0], WRITE_HEADERS[1], ("x-scope-orgid", "paired")];
+    let answer = server.send("POST", "/api/v1/write", &headers, body.into()).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    let all = stored(&server, "paired", at).await;
+    assert_eq!(all.as_array().map(Vec::len), Some(2), "{all}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_over_the_limit_are_refused_and_the_rest_is_stored() {
+    let at = minute_ms();
+    let (server, _clock) = start(at).await;
+    for cluster in ["c", "d", "e"] {
+        let answer = v2(&server, v2_body(cluster, "a", at, 1.0)).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+    }
+    let answer = v2(&server, v2_body("f", "a", at, 1.0)).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let text = answer.text();
+    assert!(text.contains("1 rejected (too_many_clusters)"), "{text}");
+    assert!(text.contains("ha.clusters_max"), "{text}");
+    let written = answer.header("x-prometheus-remote-write-samples-written");
+    assert_eq!(written, Some("0"));
+    assert_eq!(v2(&server, v2_body("c", "a", at + 1, 1.0)).await.status, StatusCode::NO_CONTENT);
+    server.stop().await;
+}
