@@ -5,7 +5,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # One profile for everything, so that RocksDB is compiled once (about ten minutes on two cores).
 PROFILE = --release
 
-.PHONY: help run build test explore check fmt clippy doc bench quick bench-bombs bench-churn bench-logs \
+.PHONY: help run build test explore check fmt clippy doc bench quick bench-bombs bench-churn bench-hostile bench-logs \
 	bench-protocols bench-scale crash power-cut flips mutations model deny build-deps \
 	test-clients
 
@@ -58,6 +58,9 @@ bench-protocols: build ## The same samples by each protocol: CPU of the server f
 
 bench-scale: build ## Very many active series: memory, rates, restart, a regex (SERIES=n)
 	$(TARGET_DIR)/release/ephemeris-benches scale --series $(or $(SERIES),10000000)
+
+bench-hostile: build ## Queries of death beside a light query: each ends in time, and that one stays light
+	$(TARGET_DIR)/release/ephemeris-benches hostile
 
 bench-churn: build ## A million new series a minute (MINUTES=n)
 	$(TARGET_DIR)/release/ephemeris-benches churn --per-minute 1000000 --minutes $(or $(MINUTES),5)

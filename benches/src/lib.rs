@@ -14,6 +14,7 @@
 //! | [`scale`] | very many active series: memory, rates, restart, search |
 //! | [`churn`] | new series all the time |
 //! | [`decode`] | decoding alone, in this process |
+//! | [`hostile`] | queries of death beside a light one |
 //! | [`bombs`] | bodies that are larger than they look |
 //! | [`protocols`] | what a sample costs the server by each protocol |
 //! | [`translate`] | a workload's samples in the messages of other protocols |
@@ -31,6 +32,7 @@ pub mod churn;
 pub mod constellation;
 pub mod crash;
 pub mod decode;
+pub mod hostile;
 pub mod logs;
 pub mod power_cut;
 pub mod protocols;

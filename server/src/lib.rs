@@ -15,6 +15,8 @@
 //! | [`room`] | memory for bodies being worked on |
 //! | [`active`] | the queries that run now |
 //! | [`workers`] | the thread pools where all blocking work is done |
+//! | [`priority`] | long queries give way to short ones |
+//! | [`queries`], [`turns`] | the pool of queries, and whose query it runs next |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
 //! | [`rates`], [`arrivals`] | what each tenant may send in a second, and what arrived |
 //! | [`tails`] | who is told of new log entries |
@@ -49,6 +51,8 @@ pub mod connection;
 pub mod handlers;
 pub mod metrics;
 pub mod middleware;
+pub mod priority;
+pub mod queries;
 pub mod rates;
 pub mod room;
 pub mod router;
@@ -57,4 +61,5 @@ pub mod server;
 pub mod shutdown;
 pub mod tails;
 pub mod totals;
+pub mod turns;
 pub mod workers;

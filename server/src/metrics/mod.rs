@@ -18,7 +18,7 @@ use ephemeris_storage::StoreStats;
 pub use self::family::{Counter, Family, Gauge, Histogram, Kind};
 pub use self::http::HttpMetrics;
 use crate::tails::Tails;
-use crate::workers::Pool;
+use crate::turns::TurnCounts;
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +135,7 @@ impl Metrics {
         self.query_families(&mut out);
         self.http.families(&mut out);
         pool_families(&mut out, context.pools);
+        turn_families(&mut out, context.turns);
         if let Some(stats) = context.store {
             store::families(&mut out, stats);
         }
@@ -223,13 +224,28 @@ impl Metrics {
 /// What is read beside the metrics themselves.
 pub struct Context<'a> {
     /// The worker pools and their names.
-    pub pools: &'a [(&'static str, &'a Pool)],
+    pub pools: &'a [(&'static str, PoolNumbers)],
+    /// What became of queries that wanted a turn.
+    pub turns: &'a TurnCounts,
     /// Numbers of the store, once it is open.
     pub store: Option<&'a StoreStats>,
     /// Who tails.
     pub tails: &'a Tails,
     /// The memory budget of the store.
     pub memory_budget_bytes: u64,
+}
+
+/// Numbers of a pool of workers at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolNumbers {
+    /// Jobs worked on.
+    pub running: u64,
+    /// Jobs that wait.
+    pub queued: u64,
+    /// Jobs refused so far.
+    pub refused: u64,
+    /// Jobs that panicked so far.
+    pub panicked: u64,
 }
 
 fn build_info() -> Family {
@@ -241,15 +257,14 @@ fn build_info() -> Family {
     family
 }
 
-fn pool_families(out: &mut Vec<Family>, pools: &[(&'static str, &Pool)]) {
-    use std::sync::atomic::Ordering::Relaxed;
-    let label = |read: &dyn Fn(&Pool) -> u64| -> Vec<(&'static str, f64)> {
+fn pool_families(out: &mut Vec<Family>, pools: &[(&'static str, PoolNumbers)]) {
+    let label = |read: &dyn Fn(&PoolNumbers) -> u64| -> Vec<(&'static str, f64)> {
         pools.iter().map(|(name, pool)| (*name, count(read(pool)))).collect()
     };
-    let running = label(&|pool| pool.counts().running.load(Relaxed));
-    let queued = label(&|pool| pool.queued() as u64);
-    let refused = label(&|pool| pool.counts().refused.load(Relaxed));
-    let panicked = label(&|pool| pool.counts().panicked.load(Relaxed));
+    let running = label(&|pool| pool.running);
+    let queued = label(&|pool| pool.queued);
+    let refused = label(&|pool| pool.refused);
+    let panicked = label(&|pool| pool.panicked);
     let families = [
         ("ephemeris_pool_running", "Requests worked on now.", Kind::Gauge, running),
         ("ephemeris_pool_queued", "Requests that wait for a worker.", Kind::Gauge, queued),
@@ -272,6 +287,17 @@ fn pool_families(out: &mut Vec<Family>, pools: &[(&'static str, &Pool)]) {
     );
 }
 
+fn turn_families(out: &mut Vec<Family>, turns: &TurnCounts) {
+    out.push(Family::counters(
+        "ephemeris_query_refused_total",
+        "Queries refused because too many waited, or because they waited too long, by reason.",
+        ("reason", &turns.refused()),
+    ));
+    out.push(
+        turns.waited.family("ephemeris_query_wait_seconds", "Time queries waited for their turn."),
+    );
+}
+
 /// A count as the value of a sample.
 #[expect(clippy::cast_precision_loss, reason = "values of samples are floats")]
 pub(crate) fn count(number: u64) -> f64 {
@@ -291,8 +317,14 @@ mod tests {
         metrics.batch_written(&WriteOutcome { samples_written: 7, rejects, ..Default::default() });
         let stats = StoreStats::default();
         let tails = Tails::new(1);
-        let context =
-            Context { pools: &[], store: Some(&stats), tails: &tails, memory_budget_bytes: 1 };
+        let turns = TurnCounts::default();
+        let context = Context {
+            pools: &[],
+            turns: &turns,
+            store: Some(&stats),
+            tails: &tails,
+            memory_budget_bytes: 1,
+        };
         let families = metrics.families(&context);
         assert!(families.is_sorted_by_key(|family| family.name));
         let mut out = Vec::new();

@@ -19,6 +19,7 @@ mod otlp_logs;
 mod process;
 mod reads;
 mod scripts;
+mod statistics;
 mod support;
 mod transport;
 mod writes;
