@@ -8,7 +8,7 @@ PROFILE = --release
 .PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## This list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 run: build ## Build and serve on localhost:9090 (ARGS="--listen …" for flags)
 	exec $(TARGET_DIR)/release/ephemeris serve $(ARGS)
@@ -63,6 +63,9 @@ bench-cardinality: build ## How cost grows from 10,000 to 10,000,000 series, bes
 
 bench-codecs: build ## Bytes and speed of each codec on each kind of series (ELEMENTS=file.csv.zst)
 	$(TARGET_DIR)/release/ephemeris-benches codecs $(if $(ELEMENTS),--elements $(ELEMENTS))
+
+bench-hostile: build ## Queries of death beside a light query: each ends in time, and that one stays light
+	$(TARGET_DIR)/release/ephemeris-benches hostile
 
 bench-churn: build ## A million new series a minute (MINUTES=n)
 	$(TARGET_DIR)/release/ephemeris-benches churn --per-minute 1000000 --minutes $(or $(MINUTES),5)

@@ -16,6 +16,7 @@
 //! | [`churn`] | new series all the time |
 //! | [`codecs`] | bytes and speed of each codec on each kind of series |
 //! | [`decode`] | decoding alone, in this process |
+//! | [`hostile`] | queries of death beside a light one |
 //! | [`bombs`] | bodies that are larger than they look |
 //! | [`protocols`] | what a sample costs the server by each protocol |
 //! | [`translate`] | a workload's samples in the messages of other protocols |
@@ -35,6 +36,7 @@ pub mod codecs;
 pub mod constellation;
 pub mod crash;
 pub mod decode;
+pub mod hostile;
 pub mod logs;
 pub mod power_cut;
 pub mod protocols;

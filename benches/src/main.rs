@@ -10,8 +10,8 @@ use ephemeris_benches::report::Report;
 use ephemeris_benches::side_by_side::{self, WithInstalled, load::Scenario, output::Comparison};
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
-    BenchError, Result, bombs, cardinality, celestrak, churn, codecs, crash, decode, logs, protocols,
-    quick, scale,
+    BenchError, Result, bombs, cardinality, celestrak, churn, codecs, crash, decode, hostile, logs,
+    protocols, quick, scale,
 };
 
 #[global_allocator]
@@ -116,6 +116,23 @@ enum Command {
     },
     /// Send bodies that are larger than they look and see that each is refused at once.
     Bombs {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Ask queries of death and see that each ends in time and that a light query stays light.
+    Hostile {
+        /// Series they are about.
+        #[arg(long, default_value_t = 20_000)]
+        series: usize,
+        /// Queries of death at the same time.
+        #[arg(long, default_value_t = 2)]
+        at_a_time: usize,
+        /// Their time limit, in milliseconds.
+        #[arg(long, default_value_t = 2_000)]
+        timeout_ms: u64,
+        /// How many times as long the light query may take, at its median and its p99.
+        #[arg(long, default_value_t = 3.0)]
+        ratio_max: f64,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -353,6 +370,16 @@ fn run(command: Command) -> Result<String> {
             server_flags: server.flags,
             time_max: Duration::from_millis(100),
         }),
+        Command::Hostile { series, at_a_time, timeout_ms, ratio_max, server } => {
+            hostile::run(&hostile::Options {
+                series,
+                at_a_time,
+                timeout: Duration::from_millis(timeout_ms),
+                ratio_max,
+                binary: server.binary,
+                server_flags: server.flags,
+            })
+        }
         Command::Protocols { workload, server } => protocols::run(&protocols::Options {
             shape: workload.shape()?,
             binary: server.binary,

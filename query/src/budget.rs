@@ -2,8 +2,8 @@
 //! operators, by all threads of a query. A budget serves one query and is not used again; what all
 //! queries hold together is counted in an [`Account`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -133,6 +133,10 @@ pub struct Budget {
     account: Option<Arc<Account>>,
     deadline: Instant,
     cancel: Arc<AtomicBool>,
+    /// What threads of the query do when it has run so long.
+    heavy: Option<(Duration, fn())>,
+    /// When it began to run.
+    began: OnceLock<Instant>,
     held: AtomicU64,
     held_bytes: AtomicU64,
     peak: AtomicU64,
@@ -156,6 +160,8 @@ impl Budget {
             account: None,
             deadline: now.checked_add(limits.timeout).unwrap_or(now),
             cancel,
+            heavy: None,
+            began: OnceLock::new(),
             held: AtomicU64::new(0),
             held_bytes: AtomicU64::new(0),
             peak: AtomicU64::new(0),
@@ -171,6 +177,19 @@ impl Budget {
         self
     }
 
+    /// The same; threads that [check](Budget::check) it call `give_way` again and again once the
+    /// query has [run](Budget::begin) for `after`.
+    #[must_use]
+    pub const fn with_heavy(mut self, after: Duration, give_way: fn()) -> Self {
+        self.heavy = Some((after, give_way));
+        self
+    }
+
+    /// The query begins to run; it may have waited before.
+    pub fn begin(&self) {
+        self.began.get_or_init(Instant::now);
+    }
+
     /// Whether the query may go on.
     ///
     /// # Errors
@@ -179,8 +198,14 @@ impl Budget {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(BudgetError::Canceled);
         }
-        if Instant::now() >= self.deadline {
+        let now = Instant::now();
+        if now >= self.deadline {
             return Err(BudgetError::Timeout);
+        }
+        if let (Some((after, give_way)), Some(began)) = (self.heavy, self.began.get())
+            && now.saturating_duration_since(*began) >= after
+        {
+            give_way();
         }
         Ok(())
     }
@@ -326,6 +351,25 @@ mod tests {
         assert_eq!(account.held(), 40);
         drop(second);
         assert_eq!(account.held(), 0);
+    }
+
+    #[test]
+    fn threads_give_way_once_the_query_has_run_for_long() {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let count = || {
+            CALLS.fetch_add(1, Ordering::Relaxed);
+        };
+        let long = Budget::new(BudgetLimits::default()).with_heavy(Duration::ZERO, count);
+        assert_eq!(long.check(), Ok(()));
+        assert_eq!(CALLS.load(Ordering::Relaxed), 0, "it waits");
+        long.begin();
+        assert_eq!(long.check(), Ok(()));
+        assert_eq!(CALLS.load(Ordering::Relaxed), 1);
+        let hour = Duration::from_secs(3600);
+        let short = Budget::new(BudgetLimits::default()).with_heavy(hour, count);
+        short.begin();
+        assert_eq!(short.check(), Ok(()));
+        assert_eq!(CALLS.load(Ordering::Relaxed), 1);
     }
 
     #[test]

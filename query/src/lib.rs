@@ -8,6 +8,7 @@
 //! | [`promql::ast`], [`promql::print`] | the tree, and from it to text |
 //! | [`promql::engine`] | plans, rewrites and runs a tree; `plan`, `rewrite`, [`promql::exec`] |
 //! | [`promql::functions`], [`promql::histogram`] | what functions and native histograms compute |
+//! | [`promql::explain`] | what the operators of a query did |
 //! | [`promql::result`], [`promql::annotations`] | the answer: values, warnings, infos, statistics |
 //! | [`logs`] | LogQL, laid out the same way; its own table is there |
 //! | [`budget`] | what one query may use |
@@ -18,7 +19,8 @@
 //!
 //! **Invariants**
 //! - A parsed tree is type-checked and at most [`promql::parse::DEPTH_MAX`] levels deep, so
-//!   everything behind the parser may recurse over it.
+//!   everything behind the parser may recurse over it, but for the left sides of
+//!   [chains](promql::ast::Binary).
 //! - The answer does not depend on the number of threads.
 //! - A query that takes too long, holds too much or is no longer wanted ends by its [`budget`].
 //!

@@ -2,14 +2,14 @@
 //! open.
 
 use std::num::NonZero;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ephemeris_ingest::otlp::Accumulator;
 use ephemeris_model::{LogBatch, LogOutcome, TimestampMs, WriteBatch, WriteOutcome};
-use ephemeris_query::budget::{Account, BudgetLimits};
+use ephemeris_query::budget::{Account, Budget, BudgetLimits};
 use ephemeris_query::promql::engine::{Engine, EngineOptions};
 use ephemeris_storage::{Clock, Store, StoreStats, SystemClock};
 use tokio::sync::Semaphore;
@@ -20,8 +20,11 @@ use crate::arrivals::{Arrivals, Protocol};
 use crate::config::Config;
 use crate::metrics::{Context, Family, Metrics};
 use crate::pairs::Pairs;
+use crate::priority;
+use crate::queries::QueryPool;
 use crate::rates::Rates;
 use crate::tails::Tails;
+use crate::turns::{TurnError, TurnLimits};
 use crate::workers::{Pool, PoolConfig, PoolError};
 
 /// How far the server is.
@@ -49,7 +52,7 @@ pub struct App {
     /// For writes.
     pub ingest: Pool,
     /// For queries.
-    pub queries: Pool,
+    pub queries: QueryPool,
     /// For everything else that blocks: lists of labels, administration, metrics.
     pub admin: Pool,
     /// Room for bodies being worked on, in KiB.
@@ -110,7 +113,13 @@ impl App {
                 ..EngineOptions::default()
             }),
             ingest: pool("ingest", ingest, config.ingest.queue_max, "ingest.queue_max")?,
-            queries: pool("query", query.concurrency_max, query.queue_max, "query.queue_max")?,
+            queries: QueryPool::new(TurnLimits {
+                running_max: query.concurrency_max,
+                tenant_running_max: query.tenant_concurrency_max,
+                waiting_max: query.queue_max,
+                tenant_waiting_max: query.tenant_queue_max,
+                wait_max: query.queue_wait_max,
+            })?,
             admin: pool("admin", cores.clamp(2, 8), query.queue_max, "query.queue_max")?,
             body_room: Arc::new(Semaphore::new(kib(config.http.bodies_bytes_max))),
             rates: Rates::new(config.rates),
@@ -138,6 +147,18 @@ impl App {
             series_max: query.series_max,
             bytes_max: self.memory_budget_bytes / 2,
             timeout: query.timeout,
+        }
+    }
+
+    /// What a query of a client may use that can raise `cancel`. It has a share in the memory of all
+    /// queries, and gives way to others when it runs for long.
+    #[must_use]
+    pub fn budget(&self, limits: BudgetLimits, cancel: Arc<AtomicBool>) -> Budget {
+        let budget = Budget::with_cancel(limits, cancel);
+        let budget = budget.with_account(Arc::clone(&self.query_memory));
+        match self.config.query.heavy_after {
+            Duration::ZERO => budget,
+            after => budget.with_heavy(after, priority::lower),
         }
     }
 
@@ -242,7 +263,12 @@ impl App {
             tails: &self.tails,
             arrivals: &self.arrivals,
             pairs: &self.pairs,
-            pools: &[("ingest", &self.ingest), ("query", &self.queries), ("admin", &self.admin)],
+            pools: &[
+                ("ingest", self.ingest.numbers()),
+                ("query", self.queries.numbers()),
+                ("admin", self.admin.numbers()),
+            ],
+            turns: self.queries.turns().counts(),
             store: stats.as_ref(),
             memory_budget_bytes: self.memory_budget_bytes,
         })
@@ -253,7 +279,12 @@ impl From<PoolError> for ApiError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Panicked => Self::internal(error.to_string()),
-            PoolError::Full { .. } | PoolError::Closed => Self::unavailable(error.to_string()),
+            PoolError::Turn(TurnError::Timeout) => {
+                Self::new(crate::api::ErrorType::Timeout, error.to_string())
+            }
+            PoolError::Full { .. } | PoolError::Turn(_) | PoolError::Closed => {
+                Self::unavailable(error.to_string())
+            }
         }
     }
 }

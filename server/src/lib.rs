@@ -16,6 +16,8 @@
 //! | [`room`] | memory for bodies being worked on |
 //! | [`active`] | the queries that run now |
 //! | [`workers`] | the thread pools where all blocking work is done |
+//! | [`priority`] | long queries give way to short ones |
+//! | [`queries`], [`turns`] | the pool of queries, and whose query it runs next |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
 //! | [`rates`], [`arrivals`] | what each tenant may send in a second, and what arrived |
 //! | [`pairs`] | of agents that send the same, which one is stored |
@@ -53,6 +55,8 @@ pub mod memory;
 pub mod metrics;
 pub mod middleware;
 pub mod pairs;
+pub mod priority;
+pub mod queries;
 pub mod rates;
 pub mod room;
 pub mod router;
@@ -61,4 +65,5 @@ pub mod server;
 pub mod shutdown;
 pub mod tails;
 pub mod totals;
+pub mod turns;
 pub mod workers;

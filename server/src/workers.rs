@@ -13,6 +13,8 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::memory;
+use crate::priority;
+use crate::turns::TurnError;
 
 /// Bytes of stack of a worker; the depth of expressions is bounded by the parser.
 const STACK_BYTES: usize = 8 << 20;
@@ -44,6 +46,9 @@ pub enum PoolError {
         /// Setting of the limit.
         setting: &'static str,
     },
+    /// There was no turn for it.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
     /// The server stops.
     #[error("the server is shutting down")]
     Closed,
@@ -80,8 +85,15 @@ pub struct PoolCounts {
 pub struct Pool {
     config: PoolConfig,
     queue: Mutex<Option<Sender<Job>>>,
+    crew: Arc<Crew>,
+}
+
+/// The threads, and what each of them needs.
+struct Crew {
+    name: &'static str,
+    receiver: Receiver<Job>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    counts: Arc<PoolCounts>,
+    counts: PoolCounts,
 }
 
 impl Pool {
@@ -92,24 +104,18 @@ impl Pool {
     pub fn new(config: PoolConfig) -> std::io::Result<Self> {
         // What is free is taken at once, so a queue of no length still serves idle threads.
         let (sender, receiver) = bounded::<Job>(config.queue_max.max(1));
-        let counts = Arc::new(PoolCounts::default());
-        let threads = (0..config.threads.max(1))
-            .map(|_| {
-                let (receiver, counts) = (receiver.clone(), Arc::clone(&counts));
-                Builder::new()
-                    .name(config.name.to_owned())
-                    .stack_size(STACK_BYTES)
-                    .spawn(move || work(&receiver, &counts))
-            })
-            .collect::<std::io::Result<Vec<_>>>()?;
-        let (queue, threads) = (Mutex::new(Some(sender)), Mutex::new(threads));
-        Ok(Self { config, queue, threads, counts })
+        let (threads, counts) = (Mutex::default(), PoolCounts::default());
+        let crew = Arc::new(Crew { name: config.name, receiver, threads, counts });
+        for _ in 0..config.threads.max(1) {
+            crew.hire()?;
+        }
+        Ok(Self { config, queue: Mutex::new(Some(sender)), crew })
     }
 
     /// Its counts.
     #[must_use]
     pub fn counts(&self) -> &PoolCounts {
-        &self.counts
+        &self.crew.counts
     }
 
     /// Jobs that wait now.
@@ -138,7 +144,7 @@ impl Pool {
         match queue.try_send(task) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                self.crew.counts.refused.fetch_add(1, Ordering::Relaxed);
                 let PoolConfig { name, queue_max, setting, .. } = self.config;
                 return Err(PoolError::Full { pool: name, limit: queue_max, setting });
             }
@@ -151,33 +157,53 @@ impl Pool {
     /// Finishes what waits, then ends the threads.
     pub fn close(&self) {
         self.queue.lock().take();
-        for thread in self.threads.lock().drain(..) {
+        // A thread that ends early has hired another before.
+        loop {
+            let Some(thread) = self.crew.threads.lock().pop() else { break };
             // A worker catches the panics of its jobs, so it ends well.
             let _ = thread.join();
         }
     }
 }
 
-fn work(receiver: &Receiver<Job>, counts: &PoolCounts) {
-    let mut scratch = Scratch::default();
-    loop {
-        let job = match receiver.recv_timeout(memory::REST) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => {
-                if memory::release() {
-                    scratch = Scratch::default();
+impl Crew {
+    /// Starts a thread.
+    fn hire(self: &Arc<Self>) -> std::io::Result<()> {
+        let crew = Arc::clone(self);
+        let builder = Builder::new().name(self.name.to_owned()).stack_size(STACK_BYTES);
+        let thread = builder.spawn(move || crew.work())?;
+        let mut threads = self.threads.lock();
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+        Ok(())
+    }
+
+    /// Does jobs until there are no more, or until one has lowered the priority of the thread.
+    fn work(self: &Arc<Self>) {
+        let mut scratch = Scratch::default();
+        loop {
+            let job = match self.receiver.recv_timeout(memory::REST) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    if memory::release() {
+                        scratch = Scratch::default();
+                    }
+                    continue;
                 }
-                continue;
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            self.counts.running.fetch_add(1, Ordering::Relaxed);
+            if catch_unwind(AssertUnwindSafe(|| job(&mut scratch))).is_err() {
+                self.counts.panicked.fetch_add(1, Ordering::Relaxed);
+                tracing::error!("a request panicked; this is a bug");
+                scratch = Scratch::default();
             }
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        counts.running.fetch_add(1, Ordering::Relaxed);
-        if catch_unwind(AssertUnwindSafe(|| job(&mut scratch))).is_err() {
-            counts.panicked.fetch_add(1, Ordering::Relaxed);
-            tracing::error!("a request panicked; this is a bug");
-            scratch = Scratch::default();
+            self.counts.running.fetch_sub(1, Ordering::Relaxed);
+            // If none can be hired, a slow one is better than none.
+            if priority::is_lowered() && self.hire().is_ok() {
+                return;
+            }
         }
-        counts.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -244,6 +270,25 @@ mod tests {
         assert_eq!(pool.run(job).await, Err(PoolError::Panicked));
         assert_eq!(pool.run(|_| 5).await, Ok(5));
         assert_eq!(pool.counts().panicked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_gave_way_is_replaced() {
+        let pool = Pool::new(SMALL).expect("a thread starts");
+        let thread = |lower: fn()| {
+            move |_: &mut Scratch| {
+                lower();
+                (std::thread::current().id(), priority::is_lowered())
+            }
+        };
+        let (first, lowered) = pool.run(thread(|| {})).await.expect("no panic");
+        assert!(!lowered);
+        assert_eq!(pool.run(thread(priority::lower)).await, Ok((first, true)));
+        let (second, lowered) = pool.run(thread(|| {})).await.expect("no panic");
+        assert!(second != first && !lowered);
+        assert_eq!(pool.run(thread(|| {})).await, Ok((second, false)), "it stays");
+        pool.close();
+        assert!(pool.crew.threads.lock().is_empty());
     }
 
     #[test]

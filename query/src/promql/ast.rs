@@ -359,7 +359,12 @@ impl BinaryOp {
 }
 
 /// `lhs op [bool] [on|ignoring (…)] [group_left|group_right (…)] [fill…] rhs`.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Operators of the same kind group to the left, so a chain `a + b + c + …` is a tree that is deep
+/// on its left side only. Such a chain may have very many links: whatever walks a tree goes down
+/// left sides in a loop, as cloning and dropping do here, and recurses elsewhere. `==` and `{:?}` do
+/// recurse; they are for tests.
+#[derive(Debug, PartialEq)]
 pub struct Binary {
     /// The operator.
     pub op: BinaryOp,
@@ -371,6 +376,46 @@ pub struct Binary {
     pub return_bool: bool,
     /// How series are matched; absent if one side is a scalar.
     pub matching: Option<VectorMatching>,
+    /// What it evaluates to, settled when types are checked.
+    pub value_type: ValueType,
+}
+
+impl Clone for Binary {
+    fn clone(&self) -> Self {
+        let (mut links, mut at) = (Vec::new(), &self.lhs);
+        while let ExprKind::Binary(link) = &at.kind {
+            links.push((link, at.position));
+            at = &link.lhs;
+        }
+        let mut lhs = at.clone();
+        for (link, position) in links.into_iter().rev() {
+            lhs = Expr { kind: ExprKind::Binary(Box::new(link.with_left(lhs))), position };
+        }
+        self.with_left(lhs)
+    }
+}
+
+impl Binary {
+    /// A copy with another left side.
+    fn with_left(&self, lhs: Expr) -> Self {
+        Self {
+            op: self.op,
+            lhs,
+            rhs: self.rhs.clone(),
+            return_bool: self.return_bool,
+            matching: self.matching.clone(),
+            value_type: self.value_type,
+        }
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        let mut lhs = std::mem::replace(&mut self.lhs, Expr::nothing());
+        while let ExprKind::Binary(link) = &mut lhs.kind {
+            lhs = std::mem::replace(&mut link.lhs, Expr::nothing());
+        }
+    }
 }
 
 /// How many series of each side belong together.
@@ -405,6 +450,12 @@ pub struct VectorMatching {
 }
 
 impl Expr {
+    /// Stands where an expression was taken away.
+    const fn nothing() -> Self {
+        let number = NumberLiteral { value: 0.0, is_duration: false };
+        Self { kind: ExprKind::Number(number), position: Position { start: 0, end: 0 } }
+    }
+
     /// What the expression evaluates to. The tree was type-checked when it was parsed.
     #[must_use]
     pub fn value_type(&self) -> ValueType {
@@ -414,10 +465,7 @@ impl Expr {
             ExprKind::VectorSelector(_) | ExprKind::Aggregate(_) => ValueType::InstantVector,
             ExprKind::MatrixSelector(_) | ExprKind::Subquery(_) => ValueType::RangeVector,
             ExprKind::Call(call) => call.function.signature().returns,
-            ExprKind::Binary(b) => match (b.lhs.value_type(), b.rhs.value_type()) {
-                (ValueType::Scalar, ValueType::Scalar) => ValueType::Scalar,
-                _ => ValueType::InstantVector,
-            },
+            ExprKind::Binary(b) => b.value_type,
             ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => inner.value_type(),
         }
     }

@@ -25,6 +25,8 @@ pub struct EngineOptions {
     pub use_start_timestamps: bool,
     /// Threads that read and compute for one query.
     pub threads: usize,
+    /// Take down what each operator does.
+    pub explain: bool,
 }
 
 impl Default for EngineOptions {
@@ -35,6 +37,7 @@ impl Default for EngineOptions {
             delayed_name_removal: false,
             use_start_timestamps: false,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            explain: false,
         }
     }
 }
@@ -123,7 +126,7 @@ impl Engine {
         let prepare = start.elapsed();
         let context = Context::new(source, &self.options, budget, mode);
         let value = exec::finish(&context, &plan, grid)?;
-        let (annotations, source_warnings, samples_queryable) = context.into_parts();
+        let (annotations, source_warnings, samples_queryable, trace) = context.into_parts();
         let total = start.elapsed();
         let stats = QueryStats {
             series: budget.series_touched(),
@@ -133,6 +136,7 @@ impl Engine {
             prepare,
             evaluate: total.saturating_sub(prepare),
             total,
+            explanation: trace.map(|trace| trace.finish((0..grid.count).map(|step| grid.at(step)))),
         };
         Ok(Answer { value, annotations, source_warnings, stats })
     }

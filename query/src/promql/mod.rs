@@ -5,6 +5,7 @@ pub mod ast;
 pub mod engine;
 pub mod error;
 pub mod exec;
+pub mod explain;
 pub mod functions;
 pub mod histogram;
 pub mod parse;

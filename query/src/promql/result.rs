@@ -7,6 +7,7 @@ use ephemeris_model::{FloatHistogram, Labels};
 
 use super::annotations::Annotations;
 use super::exec::batch::Point;
+use super::explain::Explanation;
 
 /// The answer to a query.
 #[derive(Clone, Debug)]
@@ -88,4 +89,6 @@ pub struct QueryStats {
     pub evaluate: Duration,
     /// All of it.
     pub total: Duration,
+    /// What each operator did, if that was asked for.
+    pub explanation: Option<Explanation>,
 }

@@ -10,8 +10,10 @@
 //!   native histograms `load_with_nhcb` makes of classic ones |
 //! | `run` | evaluates, also as range query and with `@` |
 //! | `compare` | expected and got |
+//! | `command` | what `promqltest` and `logqltest` do |
 
 mod classic;
+mod command;
 mod compare;
 mod histogram;
 mod memory;
@@ -23,6 +25,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub use command::Command;
 pub use memory::{MemorySource, StoredSample, StoredValue};
 pub use run::{Failure, MakeSource, Report, run, run_over};
 pub use series::{SeriesLine, Value, parse_series};

@@ -29,12 +29,19 @@ pub(super) fn pinned(expr: &Expr, at_ms: i64) -> Option<Expr> {
     pin(&mut expr, at_ms).then_some(expr)
 }
 
-fn pin(expr: &mut Expr, at_ms: i64) -> bool {
+fn pin(mut expr: &mut Expr, at_ms: i64) -> bool {
     let set = |at: &mut Option<AtModifier>| {
         if !matches!(at, Some(AtModifier::At(_))) {
             *at = Some(AtModifier::At(at_ms));
         }
     };
+    while matches!(expr.kind, ExprKind::Binary(_)) {
+        let ExprKind::Binary(binary) = &mut expr.kind else { return false };
+        if !pin(&mut binary.rhs, at_ms) {
+            return false;
+        }
+        expr = &mut binary.lhs;
+    }
     match &mut expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => true,
         ExprKind::VectorSelector(selector) => {
@@ -57,7 +64,8 @@ fn pin(expr: &mut Expr, at_ms: i64) -> bool {
             pin(&mut aggregate.expr, at_ms)
                 && aggregate.param.as_mut().is_none_or(|param| pin(param, at_ms))
         }
-        ExprKind::Binary(binary) => pin(&mut binary.lhs, at_ms) && pin(&mut binary.rhs, at_ms),
+        // Gone down above.
+        ExprKind::Binary(_) => false,
         ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => pin(inner, at_ms),
     }
 }
@@ -67,7 +75,13 @@ fn is_start_or_end(at: Option<AtModifier>) -> bool {
 }
 
 /// Whether what stands inside a pinned subquery still changes with the time of evaluation.
-fn depends_on_time(expr: &Expr) -> bool {
+fn depends_on_time(mut expr: &Expr) -> bool {
+    while let ExprKind::Binary(binary) = &expr.kind {
+        if depends_on_time(&binary.rhs) {
+            return true;
+        }
+        expr = &binary.lhs;
+    }
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => false,
         ExprKind::VectorSelector(selector) => is_start_or_end(selector.at),
@@ -82,7 +96,8 @@ fn depends_on_time(expr: &Expr) -> bool {
             depends_on_time(&aggregate.expr)
                 || aggregate.param.as_ref().is_some_and(depends_on_time)
         }
-        ExprKind::Binary(binary) => depends_on_time(&binary.lhs) || depends_on_time(&binary.rhs),
+        // Gone down above.
+        ExprKind::Binary(_) => true,
         ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => depends_on_time(inner),
     }
 }

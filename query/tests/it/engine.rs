@@ -227,7 +227,7 @@ pub(super) fn run(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(super::cases(400))]
 
     #[test]
     fn answers_equal_those_of_the_model(

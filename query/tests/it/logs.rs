@@ -1,93 +1,29 @@
-//! LogQL scripts must pass: our own all of them, Loki's as many as they did before. And what is
-//! printed parses again.
-//!
-//! `query/tests/logqltest-passes.txt` says how many queries of each of Loki's files pass; it is
-//! written anew as the list of Prometheus' scripts is.
+//! LogQL scripts must pass: our own all of them, Loki's as many as `query/tests/logqltest-passes.txt`
+//! says. And what is printed parses again.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use ephemeris_query::logs::ast::Expr;
 use ephemeris_query::logs::parse::parse;
 use ephemeris_query::logs::print::prettify;
-use ephemeris_query::logs::script::{run, run_cases};
-use ephemeris_query::script::Report;
+use ephemeris_query::logs::script::run_file;
 use proptest::prelude::*;
 
-fn files_in(folder: &Path) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(folder).expect("the folder can be read");
-    let mut files: Vec<(String, String)> = entries
-        .map(|entry| entry.expect("the folder can be read").path())
-        .filter(|path| path.extension().is_some_and(|e| e == "logqltest" || e == "jsonl"))
-        .map(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (name, std::fs::read_to_string(&path).expect("a file can be read"))
-        })
-        .collect();
-    files.sort_unstable();
-    files
-}
+use super::passes::{assert_all_pass, assert_as_before};
 
-fn run_file(name: &str, text: &str) -> Report {
-    let is_cases = Path::new(name).extension().is_some_and(|extension| extension == "jsonl");
-    if is_cases { run_cases(text) } else { run(text) }
-}
-
-fn failures(name: &str, report: &Report) -> String {
-    let mut out = String::new();
-    for failure in &report.failures {
-        let _ = writeln!(
-            out,
-            "{name}:{}: {}\n  {}\n  expected {}\n  got {}",
-            failure.line, failure.problem, failure.query, failure.expected, failure.got
-        );
-    }
-    out
-}
+const EXTENSIONS: [&str; 2] = ["logqltest", "jsonl"];
 
 #[test]
 fn own_scripts_pass() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/logs");
-    let mut total = 0;
-    for (name, text) in files_in(&folder) {
-        let report = run_file(&name, &text);
-        let failures = failures(&name, &report);
-        assert!(failures.is_empty(), "{failures}");
-        assert!(report.total > 0 && report.passed == report.total, "{name}: {report:?}");
-        total += report.total;
-    }
+    let total = assert_all_pass(&super::scripts_in(&folder, &EXTENSIONS), run_file);
     assert!(total >= 200, "{total} evaluations");
 }
 
 #[test]
 fn loki_scripts_pass_as_before() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/logqltest");
-    if !folder.is_dir() {
-        return;
-    }
-    let passes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/logqltest-passes.txt");
-    let (mut found, mut details) = (String::new(), String::new());
-    for (name, text) in files_in(&folder) {
-        let report = run_file(&name, &text);
-        let _ = writeln!(found, "{name} {}/{}", report.passed, report.total);
-        details.push_str(&failures(&name, &report));
-    }
-    if std::env::var_os("EPHEMERIS_UPDATE_PASSES").is_some() {
-        std::fs::write(&passes, &found).expect("the list can be written");
-        return;
-    }
-    let before = std::fs::read_to_string(&passes).expect("the list is in the repository");
-    let count = |list: &str, name: &str| -> Option<(usize, usize)> {
-        let line = list.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-        let (passed, total) = line.split_once('/')?;
-        Some((passed.parse().ok()?, total.parse().ok()?))
-    };
-    for line in before.lines() {
-        let name = line.split(' ').next().unwrap_or_default();
-        let (was, now) = (count(&before, name), count(&found, name));
-        let kept = matches!((was, now), (Some(was), Some(now)) if was.0 <= now.0 && was.1 == now.1);
-        assert!(kept, "{name}: was {was:?}, is {now:?}\n{details}");
-    }
+    let Some(folder) = super::outside("logqltest") else { return };
+    assert_as_before("logqltest-passes.txt", &super::scripts_in(&folder, &EXTENSIONS), run_file);
 }
 
 #[test]

@@ -8,9 +8,9 @@ use ephemeris_query::promql::print::prettify;
 
 /// The queries of all scripts at hand.
 fn queries() -> Vec<String> {
-    let mut scripts = super::scripts_in(&super::own_scripts());
-    if let Some(folder) = super::outside_scripts() {
-        scripts.extend(super::scripts_in(&folder));
+    let mut scripts = super::scripts_in(&super::own_scripts(), &["test"]);
+    if let Some(folder) = super::outside("promqltest") {
+        scripts.extend(super::scripts_in(&folder, &["test"]));
     }
     let mut queries = Vec::new();
     for (_, text) in scripts {

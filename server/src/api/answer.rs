@@ -1,15 +1,15 @@
 //! Answers to PromQL queries as JSON.
 
-use std::time::Duration;
 use std::vec::IntoIter;
 
 use ephemeris_query::promql::exec::batch::Point;
-use ephemeris_query::promql::result::{AnswerValue, MatrixSeries, QueryStats, VectorSample};
+use ephemeris_query::promql::result::{AnswerValue, MatrixSeries, VectorSample};
 
 use super::histogram::write_histogram;
 use super::json::{AnnotationKind, Html, write_escaped};
-use super::json::{tail, write_annotations, write_labels, write_string};
+use super::json::{tail, write_annotations, write_labels};
 use super::number::{write_fixed, write_plain_seconds, write_timestamp, write_value};
+use super::stats::{AnswerStats, write_stats};
 use super::stream::{More, Pieces};
 
 /// Text of the warning when a limit cut an answer.
@@ -35,26 +35,6 @@ pub fn truncate(value: &mut AnswerValue, limit: Option<usize>) -> bool {
         AnswerValue::Scalar { .. } | AnswerValue::String { .. } => 0,
     };
     before > limit
-}
-
-/// Which statistics an answer carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatsDetail {
-    /// None.
-    None,
-    /// Sums over the query.
-    Sums,
-}
-
-/// What an answer tells about what it took.
-#[derive(Clone, Debug)]
-pub struct AnswerStats {
-    /// What the engine counted.
-    pub query: QueryStats,
-    /// How long the query waited for its turn.
-    pub queued: Duration,
-    /// How much of it is told.
-    pub detail: StatsDetail,
 }
 
 /// Writes an answer piece by piece.
@@ -246,38 +226,6 @@ fn write_float_pair(out: &mut Vec<u8>, at_ms: i64, value: f64) {
     out.extend_from_slice(b",\"");
     write_value(out, value);
     out.extend_from_slice(b"\"]");
-}
-
-fn write_stats(out: &mut Vec<u8>, answer: &AnswerStats) {
-    let (stats, queued) = (&answer.query, answer.queued);
-    if answer.detail == StatsDetail::None {
-        return;
-    }
-    let timings = [
-        ("evalTotalTime", stats.total),
-        ("resultSortTime", Duration::ZERO),
-        ("queryPreparationTime", stats.prepare),
-        ("innerEvalTime", stats.evaluate),
-        ("execQueueTime", queued),
-        ("execTotalTime", stats.total + queued),
-    ];
-    out.extend_from_slice(br#","stats":{"timings":{"#);
-    for (at, (name, duration)) in timings.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        write_string(out, name);
-        out.push(b':');
-        write_fixed(out, duration.as_secs_f64());
-    }
-    out.extend_from_slice(br#"},"samples":{"#);
-    out.extend_from_slice(
-        format!(
-            r#""totalQueryableSamples":{},"samplesRead":{},"peakSamples":{},"series":{}}}}}"#,
-            stats.samples_queryable, stats.samples_read, stats.samples_peak, stats.series
-        )
-        .as_bytes(),
-    );
 }
 
 #[cfg(test)]

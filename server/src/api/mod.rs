@@ -6,6 +6,7 @@ pub mod form;
 pub mod histogram;
 pub mod json;
 pub mod number;
+pub mod stats;
 pub mod stream;
 pub mod tenant;
 pub mod time;

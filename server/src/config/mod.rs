@@ -133,8 +133,16 @@ pub struct QueryConfig {
     pub timeout: Duration,
     /// Queries that run at the same time.
     pub concurrency_max: usize,
+    /// Of one tenant; never more than `concurrency_max`.
+    pub tenant_concurrency_max: usize,
     /// Queries that wait for their turn.
     pub queue_max: usize,
+    /// Of one tenant.
+    pub tenant_queue_max: usize,
+    /// How long a query waits for its turn.
+    pub queue_wait_max: Duration,
+    /// A query that has run for longer gives way to others; zero if none does.
+    pub heavy_after: Duration,
     /// Samples one query may hold at a time.
     pub samples_max: u64,
     /// How far an instant selector looks back, in milliseconds.
@@ -208,7 +216,11 @@ impl Default for Config {
             query: QueryConfig {
                 timeout: Duration::from_secs(120),
                 concurrency_max: 20,
+                tenant_concurrency_max: 15,
                 queue_max: 200,
+                tenant_queue_max: 150,
+                queue_wait_max: Duration::from_secs(30),
+                heavy_after: Duration::from_millis(100),
                 samples_max: 50_000_000,
                 lookback_ms: 300_000,
                 series_max: 20_000_000,

@@ -7,7 +7,7 @@ use ephemeris_query::promql::ast::Expr;
 use ephemeris_query::promql::parse::parse as parse_text;
 use ephemeris_query::promql::print::prettify;
 
-use super::tree::to_json;
+use super::tree;
 use crate::api::json::success;
 use crate::api::stream::Prepared;
 use crate::api::{ApiError, Form};
@@ -19,27 +19,27 @@ use crate::workers::Scratch;
 /// # Errors
 /// If it cannot be parsed.
 pub async fn format(State(app): State<Arc<App>>, form: Form) -> Result<Prepared, ApiError> {
-    on_tree(&app, form, |expr| success(&prettify(expr), &[])).await
+    on_tree(&app, form, |expr| Ok(success(&prettify(expr), &[]))).await
 }
 
 /// The syntax tree of the query.
 ///
 /// # Errors
-/// If it cannot be parsed.
+/// If it cannot be parsed, or is too deep to be shown.
 pub async fn parse(State(app): State<Arc<App>>, form: Form) -> Result<Prepared, ApiError> {
-    on_tree(&app, form, |expr| success(&to_json(expr), &[])).await
+    on_tree(&app, form, |expr| Ok(success(&tree::shown(expr)?, &[]))).await
 }
 
 /// Parses the parameter `query` where a long text holds up nobody.
 async fn on_tree(
     app: &App,
     form: Form,
-    show: impl FnOnce(&Expr) -> Vec<u8> + Send + 'static,
+    show: impl FnOnce(&Expr) -> Result<Vec<u8>, ApiError> + Send + 'static,
 ) -> Result<Prepared, ApiError> {
     let job = move |_: &mut Scratch| {
         let text = form.get("query").unwrap_or_default();
         let expr = parse_text(text).map_err(|error| ApiError::parameter("query", error))?;
-        Ok(Prepared::whole(show(&expr)))
+        Ok(Prepared::whole(show(&expr)?))
     };
     app.admin.run(job).await?
 }

@@ -16,8 +16,9 @@ use ephemeris_storage::Reader;
 use http::HeaderMap;
 
 use crate::active::{ActiveQuery, Origin};
-use crate::api::answer::{AnswerPieces, AnswerStats, StatsDetail, TRUNCATED, truncate};
+use crate::api::answer::{AnswerPieces, TRUNCATED, truncate};
 use crate::api::error::ErrorType;
+use crate::api::stats::{AnswerStats, StatsDetail};
 use crate::api::stream::{Keeping, Prepared};
 use crate::api::{ApiError, Form, Tenant};
 use crate::app::App;
@@ -96,6 +97,8 @@ struct QueryRequest {
     text: String,
     limit: Option<usize>,
     detail: StatsDetail,
+    /// About the request itself.
+    warning: Option<String>,
     limits: BudgetLimits,
     engine: Engine,
     origin: Origin,
@@ -108,21 +111,19 @@ impl QueryRequest {
         let timeout = asked.map_or(settings.timeout, |ms| {
             Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(settings.timeout)
         });
-        let engine = match form.duration_ms("lookback_delta")? {
-            Some(lookback_ms) if lookback_ms > 0 => {
-                Engine::new(EngineOptions { lookback_ms, ..app.engine.options().clone() })
-            }
-            _ => app.engine.clone(),
-        };
+        let (detail, warning) = StatsDetail::from_parameter(form.get("stats"));
+        let mut options =
+            EngineOptions { explain: detail == StatsDetail::All, ..app.engine.options().clone() };
+        if let Some(lookback_ms) = form.duration_ms("lookback_delta")?.filter(|ms| *ms > 0) {
+            options.lookback_ms = lookback_ms;
+        }
         Ok(Self {
             text: form.get("query").unwrap_or_default().to_owned(),
             limit: form.limit("limit")?,
-            detail: match form.get("stats") {
-                None => StatsDetail::None,
-                Some(_) => StatsDetail::Sums,
-            },
+            detail,
+            warning,
             limits: BudgetLimits { timeout, ..app.query_limits() },
-            engine,
+            engine: Engine::new(options),
             origin,
         })
     }
@@ -149,13 +150,14 @@ impl QueryRequest {
     async fn run(self, app: &Arc<App>, tenant: Tenant, times: Times) -> Result<Prepared, ApiError> {
         let store = app.store()?;
         let client = CancelOnDrop::default();
-        let budget = Budget::with_cancel(self.limits, client.flag());
-        let budget = Arc::new(budget.with_account(Arc::clone(&app.query_memory)));
+        let budget = Arc::new(app.budget(self.limits, client.flag()));
         let listed = app.active.enter(self.listed(&tenant, times, &budget));
-        let asked = Instant::now();
+        let (asked, deadline) = (Instant::now(), budget.deadline());
+        let caller = tenant.clone();
         let worker_app = Arc::clone(app);
         let job = move |_: &mut crate::workers::Scratch| {
             let (began, queued) = (Instant::now(), asked.elapsed());
+            budget.begin();
             // The reader is made here, so that the answer has all that was acknowledged before.
             let result = match store.reader(tenant.as_str()) {
                 Ok(reader) => self.evaluate(&reader, times, &budget),
@@ -166,7 +168,7 @@ impl QueryRequest {
             drop(listed);
             result
         };
-        let result = app.queries.run(job).await?;
+        let result = app.queries.run(caller.as_str(), deadline, job).await?;
         drop(client);
         result
     }
@@ -188,6 +190,7 @@ impl QueryRequest {
     fn prepare(&self, mut answer: Answer, queued: Duration, budget: &Arc<Budget>) -> Prepared {
         let mut warnings = answer.annotations.render(Severity::Warning, &self.text);
         warnings.append(&mut answer.source_warnings);
+        warnings.extend(self.warning.clone());
         if truncate(&mut answer.value, self.limit) {
             warnings.push(TRUNCATED.to_owned());
         }

@@ -152,6 +152,7 @@ async fn respond(
         deadline: job.budget.deadline(),
         started: Some(started),
     };
+    let turn = app.queries.turn(job.tenant.as_str(), job.budget.deadline()).await?;
     let run = move |_: &mut Scratch| -> Result<(), ApiError> {
         let began = Instant::now();
         let result = work(&job, &mut outlet);
@@ -160,7 +161,7 @@ async fn respond(
         drop(slot);
         result
     };
-    let running = tokio::spawn(async move { app.queries.run(run).await });
+    let running = tokio::spawn(async move { app.queries.run_in(turn, run).await });
     match start.await {
         Ok(Start::Message(message)) => Ok(message_response(message)),
         Ok(Start::Stream) => Ok(stream_response(Frames::new(receiver, running, client))),

@@ -8,38 +8,66 @@ use ephemeris_query::promql::ast::{
 use ephemeris_query::promql::functions::{Function, Variadic};
 use serde_json::{Value, json};
 
+use crate::api::ApiError;
 use crate::api::number::write_fixed;
 
-/// The matchers of all selectors of an expression. The parser bounds the depth of the tree.
+/// Deepest tree that is shown: each level of JSON is one of the stack when it is written.
+const SHOWN_DEPTH_MAX: usize = 300;
+
+/// The matchers of all selectors of an expression, in its order.
 pub(super) fn selectors_of(expr: &Expr) -> Vec<Vec<Matcher>> {
     let mut found = Vec::new();
-    collect(expr, &mut found);
+    each(expr, &mut |expr, _| match &expr.kind {
+        ExprKind::VectorSelector(selector) => found.push(selector.matchers.clone()),
+        ExprKind::MatrixSelector(matrix) => found.push(matrix.selector.matchers.clone()),
+        _ => {}
+    });
     found
 }
 
-fn collect(expr: &Expr, found: &mut Vec<Vec<Matcher>>) {
-    match &expr.kind {
-        ExprKind::Number(_) | ExprKind::String(_) => {}
-        ExprKind::VectorSelector(selector) => found.push(selector.matchers.clone()),
-        ExprKind::MatrixSelector(matrix) => found.push(matrix.selector.matchers.clone()),
-        ExprKind::Subquery(subquery) => collect(&subquery.expr, found),
-        ExprKind::Call(call) => call.args.iter().for_each(|arg| collect(arg, found)),
-        ExprKind::Aggregate(aggregate) => {
-            collect(&aggregate.expr, found);
-            if let Some(param) = &aggregate.param {
-                collect(param, found);
+/// Visits all expressions inside `expr`, itself included, from left to right, with their depth from
+/// 1. Chains of operators may be far deeper than the stack, so this keeps one of its own.
+fn each<'e>(expr: &'e Expr, visit: &mut dyn FnMut(&'e Expr, usize)) {
+    let mut open = vec![(expr, 1)];
+    while let Some((expr, depth)) = open.pop() {
+        visit(expr, depth);
+        let mut push = |below: &'e Expr| open.push((below, depth + 1));
+        // The last to be pushed comes first.
+        match &expr.kind {
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::VectorSelector(_)
+            | ExprKind::MatrixSelector(_) => {}
+            ExprKind::Subquery(subquery) => push(&subquery.expr),
+            ExprKind::Call(call) => call.args.iter().rev().for_each(push),
+            ExprKind::Aggregate(aggregate) => {
+                aggregate.param.iter().for_each(&mut push);
+                push(&aggregate.expr);
             }
+            ExprKind::Binary(binary) => {
+                push(&binary.rhs);
+                push(&binary.lhs);
+            }
+            ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => push(inner),
         }
-        ExprKind::Binary(binary) => {
-            collect(&binary.lhs, found);
-            collect(&binary.rhs, found);
-        }
-        ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => collect(inner, found),
     }
 }
 
 /// An expression as `/api/v1/parse_query` shows it.
-pub(super) fn to_json(expr: &Expr) -> Value {
+///
+/// # Errors
+/// If the tree is too deep to be shown.
+pub(super) fn shown(expr: &Expr) -> Result<Value, ApiError> {
+    let mut deepest = 0;
+    each(expr, &mut |_, depth| deepest = deepest.max(depth));
+    if deepest > SHOWN_DEPTH_MAX {
+        let text = format!("the tree has {deepest} levels; limit is {SHOWN_DEPTH_MAX} to show it");
+        return Err(ApiError::parameter("query", text));
+    }
+    Ok(to_json(expr))
+}
+
+fn to_json(expr: &Expr) -> Value {
     match &expr.kind {
         ExprKind::Number(number) => json!({"type": "numberLiteral", "val": fixed(number.value)}),
         ExprKind::String(text) => json!({"type": "stringLiteral", "val": text}),
@@ -287,6 +315,17 @@ mod tests {
         assert_eq!(got["matching"]["include"], json!(["c"]));
         assert_eq!(got["lhs"]["grouping"], json!(["a"]));
         assert_eq!(got["rhs"]["type"], "unaryExpr");
+    }
+
+    #[test]
+    fn a_tree_too_deep_to_be_shown_is_refused() {
+        let chain = |operators: usize| format!("a{}", " + b".repeat(operators));
+        let shown = |query: &str| shown(&parse(query).expect("valid"));
+        assert!(shown(&chain(SHOWN_DEPTH_MAX - 1)).is_ok());
+        let error = shown(&chain(10_000)).expect_err("too deep").message;
+        assert!(error.contains("the tree has 10001 levels; limit is 300"), "{error}");
+        let all = selectors_of(&parse(&chain(10_000)).expect("valid"));
+        assert_eq!((all.len(), &*all[0][0].value, &*all[10_000][0].value), (10_001, "a", "b"));
     }
 
     #[test]

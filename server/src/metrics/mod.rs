@@ -22,7 +22,7 @@ use self::received::Received;
 use crate::arrivals::{Arrivals, Protocol};
 use crate::pairs::Pairs;
 use crate::tails::Tails;
-use crate::workers::Pool;
+use crate::turns::TurnCounts;
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +144,7 @@ impl Metrics {
         self.query_families(&mut out);
         self.http.families(&mut out);
         pool_families(&mut out, context.pools);
+        turn_families(&mut out, context.turns);
         if let Some(stats) = context.store {
             store::families(&mut out, stats);
         }
@@ -232,7 +233,9 @@ impl Metrics {
 /// What is read beside the metrics themselves.
 pub struct Context<'a> {
     /// The worker pools and their names.
-    pub pools: &'a [(&'static str, &'a Pool)],
+    pub pools: &'a [(&'static str, PoolNumbers)],
+    /// What became of queries that wanted a turn.
+    pub turns: &'a TurnCounts,
     /// Numbers of the store, once it is open.
     pub store: Option<&'a StoreStats>,
     /// Who tails.
@@ -243,6 +246,19 @@ pub struct Context<'a> {
     pub pairs: &'a Pairs,
     /// The memory budget of the store.
     pub memory_budget_bytes: u64,
+}
+
+/// Numbers of a pool of workers at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolNumbers {
+    /// Jobs worked on.
+    pub running: u64,
+    /// Jobs that wait.
+    pub queued: u64,
+    /// Jobs refused so far.
+    pub refused: u64,
+    /// Jobs that panicked so far.
+    pub panicked: u64,
 }
 
 fn build_info() -> Family {
@@ -272,15 +288,14 @@ fn pair_families(out: &mut Vec<Family>, pairs: &Pairs) {
     ));
 }
 
-fn pool_families(out: &mut Vec<Family>, pools: &[(&'static str, &Pool)]) {
-    use std::sync::atomic::Ordering::Relaxed;
-    let label = |read: &dyn Fn(&Pool) -> u64| -> Vec<(&'static str, f64)> {
+fn pool_families(out: &mut Vec<Family>, pools: &[(&'static str, PoolNumbers)]) {
+    let label = |read: &dyn Fn(&PoolNumbers) -> u64| -> Vec<(&'static str, f64)> {
         pools.iter().map(|(name, pool)| (*name, count(read(pool)))).collect()
     };
-    let running = label(&|pool| pool.counts().running.load(Relaxed));
-    let queued = label(&|pool| pool.queued() as u64);
-    let refused = label(&|pool| pool.counts().refused.load(Relaxed));
-    let panicked = label(&|pool| pool.counts().panicked.load(Relaxed));
+    let running = label(&|pool| pool.running);
+    let queued = label(&|pool| pool.queued);
+    let refused = label(&|pool| pool.refused);
+    let panicked = label(&|pool| pool.panicked);
     let families = [
         ("ephemeris_pool_running", "Requests worked on now.", Kind::Gauge, running),
         ("ephemeris_pool_queued", "Requests that wait for a worker.", Kind::Gauge, queued),
@@ -300,6 +315,17 @@ fn pool_families(out: &mut Vec<Family>, pools: &[(&'static str, &Pool)]) {
     out.extend(
         families
             .map(|(name, help, kind, values)| Family::labeled((name, help, kind), "pool", values)),
+    );
+}
+
+fn turn_families(out: &mut Vec<Family>, turns: &TurnCounts) {
+    out.push(Family::counters(
+        "ephemeris_query_refused_total",
+        "Queries refused because too many waited, or because they waited too long, by reason.",
+        ("reason", &turns.refused()),
+    ));
+    out.push(
+        turns.waited.family("ephemeris_query_wait_seconds", "Time queries waited for their turn."),
     );
 }
 
@@ -327,8 +353,10 @@ mod tests {
         arrivals.deduplicated((Protocol::RemoteWrite1, "t"), 1, 0);
         arrivals.refused((Protocol::RemoteWrite1, "t"), "rate_limited", "too much");
         arrivals.refused((Protocol::RemoteWrite1, "u"), "rate_limited", "too much");
+        let turns = TurnCounts::default();
         let context = Context {
             pools: &[],
+            turns: &turns,
             store: Some(&stats),
             tails: &tails,
             arrivals: &arrivals,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
+use ephemeris::config::QueryConfig;
 use http::StatusCode;
 use tokio::task::JoinSet;
 
-use crate::support::{TestServer, encode, minute_ms, request, seconds, series};
+use crate::support::{Answer, TestServer, encode, minute_ms, request, seconds, series};
 
 /// Takes far longer than any test: windows of an hour, each walked through anew, a day of them,
 /// twenty a second.
@@ -15,11 +17,16 @@ const HEAVY: &str = "max_over_time(double_exponential_smoothing(x[1h], 0.5, 0.5)
 
 /// A server whose `query.concurrency_max` is `concurrency`, with a series for [`HEAVY`].
 async fn with_series(concurrency: usize, queue: usize) -> (Arc<TestServer>, i64) {
-    let server = TestServer::start_with(|config| {
-        config.query.concurrency_max = concurrency;
-        config.query.queue_max = queue;
+    with_series_and(|query| {
+        query.concurrency_max = concurrency;
+        query.queue_max = queue;
     })
-    .await;
+    .await
+}
+
+/// A server with other settings of queries, with a series for [`HEAVY`].
+async fn with_series_and(change: impl FnOnce(&mut QueryConfig)) -> (Arc<TestServer>, i64) {
+    let server = TestServer::start_with(|config| change(&mut config.query)).await;
     let at = minute_ms();
     let day: Vec<(i64, f64)> = (0..86_400_u32)
         .rev()
@@ -84,9 +91,83 @@ async fn too_many_queries_are_told_to_come_back() {
     let refused = server.query("x", at).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.header("retry-after"), Some("5"));
-    let text = "too many requests wait for query; limit is 1 (query.queue_max)";
+    let text = "too many queries wait for their turn; limit is 1 (query.queue_max)";
     assert_eq!(refused.json()["error"], text);
     assert_eq!(refused.json()["errorType"], "unavailable");
+    clients.shutdown().await;
+    wait_until("an end of the queries", || running(&server) == 0).await;
+    Arc::into_inner(server).expect("no client is left").stop().await;
+}
+
+/// Asks as `tenant`.
+async fn ask(server: &TestServer, tenant: &str, query: &str, at: i64) -> Answer {
+    let path = format!("/api/v1/query?query={}&time={}", encode(query), seconds(at));
+    server.send("GET", &path, &[("x-scope-orgid", tenant)], Bytes::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_with_many_queries_leaves_turns_to_others() {
+    let (server, at) = with_series_and(|query| {
+        query.concurrency_max = 3;
+        query.tenant_concurrency_max = 2;
+        query.tenant_queue_max = 2;
+        query.queue_wait_max = Duration::from_secs(3600);
+    })
+    .await;
+    let mut clients = JoinSet::new();
+    for _ in 0..4 {
+        let asking = Arc::clone(&server);
+        clients.spawn(async move { asking.query(HEAVY, at).await.status });
+    }
+    wait_until("two queries and two that wait", || {
+        running(&server) == 2 && server.app.queries.queued() == 2
+    })
+    .await;
+    // Another tenant is served at once, this one is told which limit it met.
+    let other = ask(&server, "other", "vector(1)", at).await;
+    assert_eq!(other.status, StatusCode::OK, "{}", other.text());
+    let refused = server.query("x", at).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    let text = "too many queries of this tenant wait for their turn; limit is 2 \
+                (query.tenant_queue_max)";
+    assert_eq!(refused.json()["error"], text);
+    let metrics = server.get("/metrics").await.text();
+    for line in [
+        "ephemeris_query_refused_total{reason=\"tenant_queue\"} 1\n",
+        "ephemeris_pool_queued{pool=\"query\"} 2\n",
+        "ephemeris_pool_refused_total{pool=\"query\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+    // Whoever leaves the line has left it at once, and the memory of those who ran is given back.
+    clients.shutdown().await;
+    wait_until("an empty line", || server.app.queries.queued() == 0).await;
+    wait_until("an end of the queries", || running(&server) == 0).await;
+    assert_eq!(server.app.query_memory.held(), 0);
+    Arc::into_inner(server).expect("no client is left").stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_waits_for_its_turn_no_longer_than_allowed() {
+    let (server, at) = with_series_and(|query| {
+        query.concurrency_max = 1;
+        query.queue_wait_max = Duration::from_millis(20);
+    })
+    .await;
+    let mut clients = JoinSet::new();
+    let asking = Arc::clone(&server);
+    clients.spawn(async move { asking.query(HEAVY, at).await.status });
+    wait_until("a running query", || running(&server) == 1).await;
+    let late = server.query("x", at).await;
+    assert_eq!(late.status, StatusCode::SERVICE_UNAVAILABLE);
+    let text = "query waited 20 ms for its turn, which is the limit (query.queue_wait_max); \
+                at most 1 run at a time (query.concurrency_max)";
+    assert_eq!(late.json()["error"], text);
+    assert_eq!(late.header("retry-after"), Some("5"));
+    let path = format!("/api/v1/query?query=x&time={}&timeout=1ms", seconds(at));
+    let late = server.get(&path).await;
+    assert_eq!(late.json()["errorType"], "timeout", "{}", late.text());
+    assert_eq!(late.json()["error"], "query timed out in query queue");
     clients.shutdown().await;
     wait_until("an end of the queries", || running(&server) == 0).await;
     Arc::into_inner(server).expect("no client is left").stop().await;

@@ -21,6 +21,7 @@ mod process;
 mod reads;
 mod receiver;
 mod scripts;
+mod statistics;
 mod support;
 mod transport;
 mod writes;

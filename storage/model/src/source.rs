@@ -92,6 +92,22 @@ pub trait Source: Send + Sync {
     }
 }
 
+/// What was read of stored pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadStats {
+    /// Pages opened, each time.
+    pub pages: u64,
+    /// Their bytes, uncompressed.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for ReadStats {
+    fn add_assign(&mut self, other: Self) {
+        self.pages += other.pages;
+        self.bytes += other.bytes;
+    }
+}
+
 /// The series of one selection. Threads may read different series of it at the same time.
 pub trait SeriesSet: Send + Sync {
     /// Number of series.
@@ -121,5 +137,10 @@ pub trait SeriesSet: Send + Sync {
     /// What the answer lacks: damage met so far, in words for the answer's `warnings`.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What was read of stored pages so far; nothing for samples that are in memory anyway.
+    fn read_stats(&self) -> ReadStats {
+        ReadStats::default()
     }
 }

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ephemeris_model::{Labels, Matcher, SampleBuffer, SeriesSet, SourceError, TimeRange};
+use ephemeris_model::{
+    Labels, Matcher, ReadStats, SampleBuffer, SeriesSet, SourceError, TimeRange,
+};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustc_hash::FxBuildHasher;
@@ -16,6 +18,7 @@ use crate::catalog::Catalog;
 use crate::deleted::Deleted;
 use crate::encoding::put_bytes;
 use crate::error::{ErrorKind, Result};
+use crate::metrics::block;
 use crate::metrics::samples::SeriesSamples;
 use crate::series::TenantId;
 
@@ -33,6 +36,7 @@ pub(super) struct Selection {
     seed: u64,
     parts: Vec<Selected>,
     warnings: Mutex<Vec<String>>,
+    read: Mutex<ReadStats>,
 }
 
 /// What one part has of the selected series.
@@ -53,6 +57,7 @@ impl Selection {
             seed: RandomState::new().hash_one("selection"),
             parts: Vec::new(),
             warnings: Mutex::default(),
+            read: Mutex::default(),
         }
     }
 
@@ -117,6 +122,8 @@ impl Selection {
     /// Joins the samples of the series `indices` in `out`, one after the other.
     fn load(&self, indices: &Range<usize>, out: &mut [SeriesSamples]) -> Result<()> {
         out.iter_mut().for_each(SeriesSamples::clear);
+        // What another query left uncounted on this thread.
+        block::take_read();
         let (mut scratch, mut samples) = (Vec::new(), SeriesSamples::default());
         for Selected { part, series, deleted } in &self.parts {
             let before = |end: usize| series.partition_point(|(place, _)| (*place as usize) < end);
@@ -155,6 +162,7 @@ impl Selection {
                 }
             }
         }
+        *self.read.lock() += block::take_read();
         Ok(())
     }
 }
@@ -199,5 +207,9 @@ impl SeriesSet for Selection {
 
     fn warnings(&self) -> Vec<String> {
         self.warnings.lock().clone()
+    }
+
+    fn read_stats(&self) -> ReadStats {
+        *self.read.lock()
     }
 }

@@ -19,6 +19,17 @@ mod run;
 mod syntax;
 mod words;
 
+use std::path::Path;
+
+use crate::script::Report;
+
 pub use cases::run_cases;
 pub use memory::MemoryLogs;
 pub use run::{Answered, Query, evaluate_with, run};
+
+/// Runs a file: parse cases if its name ends in `.jsonl`, else a script.
+#[must_use]
+pub fn run_file(path: &Path, text: &str) -> Report {
+    let is_cases = path.extension().is_some_and(|extension| extension == "jsonl");
+    if is_cases { run_cases(text) } else { run(text) }
+}

@@ -38,7 +38,18 @@ pub(super) fn run<'a>(
     node: &Absent,
     grid: &Grid,
 ) -> Result<Held<'a>, QueryError> {
-    let present = chain::stream(context, &node.input, grid, &|| Present(vec![false; grid.count]))?;
+    let make = || Present(vec![false; grid.count]);
+    let present = if !node.over_time && chain::may_collide(context, &node.input) {
+        // Series that have the same labels once their names are dropped are an error, though
+        // nothing but their being there is asked for.
+        let mut present = make();
+        for series in &mut context.vector(&node.input, grid)?.into_inner() {
+            present.take(series)?;
+        }
+        Some(present)
+    } else {
+        chain::stream(context, &node.input, grid, &make)?
+    };
     let mut series = StepSeries::absent(labels_of(&node.matchers), grid.count);
     series.values.fill(1.0);
     if let Some(Present(marks)) = present {

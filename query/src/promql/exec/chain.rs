@@ -2,7 +2,7 @@
 //! operators with a number. A chain of these runs series by series, as the samples are read, so
 //! that what follows it may keep the series or fold it away.
 
-use ephemeris_model::{Labels, METRIC_NAME, MatchOp, SampleBuffer, SeriesSet, is_stale};
+use ephemeris_model::{Labels, METRIC_NAME, MatchOp, ReadStats, SampleBuffer, SeriesSet, is_stale};
 
 use super::arithmetic::OperatorNotes;
 use super::batch::{ABSENT, StepSeries};
@@ -12,7 +12,7 @@ use super::lookback::Lookback;
 use super::prepare::{Starts, cleaned, with_told_resets};
 use super::read::{Absorb, Visit, in_parallel, read_all, stripes};
 use super::slide::{Slide, Slider};
-use super::{Context, arithmetic, merge, with_scalar};
+use super::{Context, arithmetic, describe, merge, with_scalar};
 use crate::promql::ast::Extension;
 use crate::promql::error::QueryError;
 use crate::promql::functions::{Function, elementwise};
@@ -49,13 +49,16 @@ struct Chain<'a, 'p> {
     stages: Vec<(Stage<'p>, Grid)>,
 }
 
-/// Runs the chain that ends in `vector` and keeps its series.
+/// Runs the chain that ends in `vector` and keeps its series. `given` is what the vector below it
+/// gives, if that was evaluated already.
 pub(super) fn collect<'a>(
     context: &Context<'a>,
     vector: &Vector,
     grid: &Grid,
+    given: Option<Held<'a>>,
 ) -> Result<Held<'a>, QueryError> {
-    let kept = stream(context, vector, grid, &|| Keep { context, series: Vec::new() })?;
+    let make = || Keep { context, series: Vec::new() };
+    let kept = traced(context, vector, grid, (&make, given))?;
     let series = kept.map_or_else(Vec::new, |keep| keep.series);
     let held = Held::counted(series, context.budget);
     if !may_collide(context, vector) {
@@ -127,20 +130,22 @@ pub(super) fn may_collide(context: &Context<'_>, vector: &Vector) -> bool {
 }
 
 /// Whether all series of `vector` that have a name have the same one.
-fn has_one_name(vector: &Vector) -> bool {
+fn has_one_name(mut vector: &Vector) -> bool {
     let named = |samples: &Samples| {
         samples.matchers.iter().any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal)
     };
-    match vector {
-        Vector::Selector(selector) => named(&selector.samples),
-        Vector::Windows(windows) => match &windows.input {
-            RangeInput::Samples(samples) => named(samples),
-            RangeInput::Subquery(subquery) => has_one_name(&subquery.input),
-        },
-        Vector::Map(map) => has_one_name(&map.input),
-        Vector::WithScalar(node) => has_one_name(&node.vector),
-        Vector::Negate(inner) | Vector::Invariant(inner) => has_one_name(inner),
-        _ => false,
+    loop {
+        vector = match vector {
+            Vector::Selector(selector) => return named(&selector.samples),
+            Vector::Windows(windows) => match &windows.input {
+                RangeInput::Samples(samples) => return named(samples),
+                RangeInput::Subquery(subquery) => &subquery.input,
+            },
+            Vector::Map(map) => &map.input,
+            Vector::WithScalar(node) => &node.vector,
+            Vector::Negate(inner) | Vector::Invariant(inner) => inner,
+            _ => return false,
+        };
     }
 }
 
@@ -152,7 +157,34 @@ pub(super) fn stream<S: Sink>(
     grid: &Grid,
     make: &(dyn Fn() -> S + Sync),
 ) -> Result<Option<S>, QueryError> {
-    let chain = decompose(context, vector, grid)?;
+    traced(context, vector, grid, (make, None))
+}
+
+/// How sinks are made, and what the vector below the chain gives, if it was evaluated already.
+type Ends<'m, 'a, S> = (&'m (dyn Fn() -> S + Sync), Option<Held<'a>>);
+
+fn traced<'a, S: Sink>(
+    context: &Context<'a>,
+    vector: &Vector,
+    grid: &Grid,
+    ends: Ends<'_, 'a, S>,
+) -> Result<Option<S>, QueryError> {
+    let Some(trace) = &context.trace else { return run(context, vector, grid, ends) };
+    let told = trace.open("read", || describe::chain(vector));
+    let result = run(context, vector, grid, ends);
+    if told {
+        trace.close(None);
+    }
+    result
+}
+
+fn run<'a, S: Sink>(
+    context: &Context<'a>,
+    vector: &Vector,
+    grid: &Grid,
+    (make, given): Ends<'_, 'a, S>,
+) -> Result<Option<S>, QueryError> {
+    let chain = decompose(context, vector, grid, given)?;
     context.budget.admit(chain.base_grid.count as u64)?;
     let worker = || Worker::new(context, &chain, make());
     match &chain.base {
@@ -177,6 +209,9 @@ pub(super) fn stream<S: Sink>(
             read_all(context, &*set, &worker, &Worker::close)
         }
         Base::Vector(held) => {
+            if let Some(trace) = &context.trace {
+                trace.add_read(held.len() as u64, 0, ReadStats::default());
+            }
             let stripes = stripes(held.len());
             in_parallel(context.options.threads, stripes.len(), &|index| {
                 let mut worker = worker();
@@ -195,6 +230,7 @@ fn decompose<'a, 'p>(
     context: &Context<'a>,
     mut vector: &'p Vector,
     grid: &Grid,
+    given: Option<Held<'a>>,
 ) -> Result<Chain<'a, 'p>, QueryError> {
     let mut grid = *grid;
     let mut stages = Vec::new();
@@ -237,7 +273,10 @@ fn decompose<'a, 'p>(
                 vector = &subquery.input;
             }
             Vector::Selector(selector) => break Base::Selector(selector),
-            other => break Base::Vector(context.vector(other, &grid)?),
+            other => match given {
+                Some(given) => break Base::Vector(given),
+                None => break Base::Vector(context.vector(other, &grid)?),
+            },
         }
     };
     stages.reverse();
@@ -267,7 +306,10 @@ struct Worker<'c, 'a, 'p, S> {
     lookback: Lookback,
     /// Of each stage.
     links: Vec<Link>,
+    /// Samples the base looked at.
     looked_at: u64,
+    /// The same by step, if the query is to explain itself.
+    per_step: Vec<u64>,
 }
 
 /// What a stage holds.
@@ -275,6 +317,8 @@ struct Worker<'c, 'a, 'p, S> {
 struct Link {
     slider: Option<Slider>,
     operator_notes: OperatorNotes,
+    looked_at: u64,
+    per_step: Vec<u64>,
 }
 
 impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
@@ -285,10 +329,16 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
             }),
             _ => None,
         };
-        let link = |(stage, _): &(Stage<'_>, Grid)| match stage {
-            Stage::Windows(windows, slide, ..) => {
-                Link { slider: Some(Slider::new(windows.function, *slide)), ..Link::default() }
-            }
+        let steps = |grid: &Grid| match context.trace {
+            Some(_) => vec![0; grid.count],
+            None => Vec::new(),
+        };
+        let link = |(stage, grid): &(Stage<'_>, Grid)| match stage {
+            Stage::Windows(windows, slide, ..) => Link {
+                slider: Some(Slider::new(windows.function, *slide)),
+                per_step: steps(grid),
+                ..Link::default()
+            },
             _ => Link::default(),
         };
         Self {
@@ -302,6 +352,7 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
             lookback: Lookback::default(),
             links: chain.stages.iter().map(link).collect(),
             looked_at: 0,
+            per_step: steps(&chain.base_grid),
         }
     }
 
@@ -331,8 +382,9 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
                     out.values.clear();
                     out.values.resize(grid.count, ABSENT);
                     let name = visible_name(self.context, out);
-                    self.looked_at +=
+                    link.looked_at +=
                         slider.run(params, &self.scratch, &name, out, self.context.budget)?;
+                    slider.tally(&mut link.per_step);
                     out.drop_name |= drops_name(windows.function);
                 }
             }
@@ -345,7 +397,13 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
 
     /// Hands over what was noted, and gives back the sink.
     fn close(self) -> S {
-        self.context.count_looked_at(self.looked_at);
+        let role = self.chain.base_grid.role;
+        self.context.count_looked_at(role, self.looked_at, &self.per_step);
+        for ((_, grid), link) in self.chain.stages.iter().zip(&self.links) {
+            if link.slider.is_some() {
+                self.context.count_looked_at(grid.role, link.looked_at, &link.per_step);
+            }
+        }
         let annotate = |slider: &Option<Slider>, site: &Site| {
             if let Some(slider) = slider {
                 self.context.annotate_notes(&slider.notes, site);
@@ -395,6 +453,7 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
                     _ => samples,
                 };
                 self.looked_at += self.lookback.fill(selector, grid, samples, &mut self.out);
+                Lookback::tally(&self.out, &mut self.per_step);
                 self.out.drop_name = selector.give != Give::Value;
             }
             Base::Windows(windows, params) => {
@@ -414,6 +473,7 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
                 let name = self.out.labels.clone();
                 self.looked_at +=
                     slider.run(params, samples, &name, &mut self.out, self.context.budget)?;
+                slider.tally(&mut self.per_step);
                 self.out.drop_name = drops_name(windows.function);
             }
             Base::Vector(_) => return Ok(()),

@@ -12,7 +12,7 @@ use crate::budget::Load;
 use crate::promql::ast::{AggregateOp, Extension};
 use crate::promql::error::QueryError;
 use crate::promql::functions::Function;
-use crate::promql::plan::{Grid, Plan, Samples, Subquery, Vector};
+use crate::promql::plan::{Grid, Plan, Role, Samples, Subquery, Vector};
 use crate::promql::result::{AnswerValue, MatrixSeries, VectorSample};
 
 /// Whether a query is evaluated at one moment or at many.
@@ -78,23 +78,25 @@ enum Order {
 }
 
 /// Whether the series of `vector` come in an order the query asks for.
-fn is_ordered(vector: &Vector) -> bool {
-    match vector {
-        Vector::Whole(whole) => match whole.function {
-            Function::Sort
-            | Function::SortDesc
-            | Function::SortByLabel
-            | Function::SortByLabelDesc => true,
-            Function::LabelReplace | Function::LabelJoin => is_ordered(&whole.input),
-            _ => false,
-        },
-        Vector::Aggregate(aggregate) => {
-            matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk)
-        }
-        Vector::Map(map) => is_ordered(&map.input),
-        Vector::WithScalar(node) => is_ordered(&node.vector),
-        Vector::Negate(inner) | Vector::Invariant(inner) => is_ordered(inner),
-        _ => false,
+fn is_ordered(mut vector: &Vector) -> bool {
+    loop {
+        vector = match vector {
+            Vector::Whole(whole) => match whole.function {
+                Function::Sort
+                | Function::SortDesc
+                | Function::SortByLabel
+                | Function::SortByLabelDesc => return true,
+                Function::LabelReplace | Function::LabelJoin => &whole.input,
+                _ => return false,
+            },
+            Vector::Aggregate(aggregate) => {
+                return matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk);
+            }
+            Vector::Map(map) => &map.input,
+            Vector::WithScalar(node) => &node.vector,
+            Vector::Negate(inner) | Vector::Invariant(inner) => inner,
+            _ => return false,
+        };
     }
 }
 
@@ -196,7 +198,7 @@ fn stored(
     let kept = read_all(context, &*set, &make, &|keep| Kept(keep.kept))?;
     let mut matrix = kept.map_or_else(Vec::new, |kept| kept.0);
     let looked_at = matrix.iter().map(|s| (s.floats.len() + s.histograms.len()) as u64).sum();
-    context.count_looked_at(looked_at);
+    context.count_looked_at(grid.role, looked_at, &[looked_at]);
     matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(AnswerValue::Matrix(matrix))
 }
@@ -207,6 +209,8 @@ fn evaluated(
     grid: &Grid,
 ) -> Result<AnswerValue, QueryError> {
     let Some(inside) = subquery.grid(grid) else { return Ok(AnswerValue::Matrix(Vec::new())) };
+    // No function above counts what is looked at here.
+    let inside = Grid { role: Role::Once(1), ..inside };
     context.budget.admit(inside.count as u64)?;
     let series = context.vector(&subquery.input, &inside)?.into_inner();
     hold_answer(context, matrix(without_names(series)?, &inside))

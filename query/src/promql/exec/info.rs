@@ -63,7 +63,9 @@ impl Visit for Reader<'_> {
         let mut newest = StepSeries::absent(set.labels(index), self.grid.count);
         let mut lookback = Lookback::default();
         let looked_at = lookback.fill(self.selector, &self.grid, samples, &mut newest);
-        self.context.count_looked_at(looked_at);
+        let mut per_step = vec![0; self.grid.count];
+        Lookback::tally(&newest, &mut per_step);
+        self.context.count_looked_at(self.grid.role, looked_at, &per_step);
         let has_histogram = newest.histograms.iter().any(Option::is_some);
         if newest.is_empty() {
             return Ok(());

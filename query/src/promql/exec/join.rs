@@ -29,13 +29,13 @@ struct Group {
     one: Vec<usize>,
 }
 
-/// Evaluates an operator between vectors.
+/// Evaluates an operator between vectors, of which the left one is there.
 pub(super) fn run<'a>(
     context: &Context<'a>,
     node: &Join,
+    lhs: Held<'a>,
     grid: &Grid,
 ) -> Result<Held<'a>, QueryError> {
-    let lhs = context.vector(&node.lhs, grid)?;
     let matching = &node.matching;
     let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
     let rhs = context.vector(&node.rhs, grid)?;

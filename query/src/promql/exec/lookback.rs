@@ -75,6 +75,13 @@ impl Lookback {
         looked_at
     }
 
+    /// Adds one to the count of each step whose newest sample of the last series is in `out`.
+    pub(super) fn tally(out: &StepSeries, per_step: &mut [u64]) {
+        for (step, count) in per_step.iter_mut().enumerate() {
+            *count += u64::from(out.point(step).is_some());
+        }
+    }
+
     fn fit(&mut self, selector: &Selector, grid: &Grid, timestamps: &[i64]) {
         let (times, lookback) = (&selector.samples.times, selector.samples.range_ms);
         self.timestamps.clear();

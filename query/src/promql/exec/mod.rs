@@ -8,6 +8,7 @@
 //! | `aggregate/` | aggregations; most fold each series into its group as it comes |
 //! | `join.rs`, `set.rs`, `with_scalar.rs` | binary operators |
 //! | `whole.rs`, `absent.rs`, `info.rs` | functions that need all series at once |
+//! | `describe.rs` | operators in words, for a query that explains itself |
 //! | `finish.rs` | name removal and the shape of the answer |
 //!
 //! **Invariant**: an answer does not depend on the number of threads; see `read.rs`.
@@ -17,6 +18,7 @@ mod aggregate;
 mod arithmetic;
 pub mod batch;
 mod chain;
+mod describe;
 mod finish;
 mod held;
 mod info;
@@ -44,8 +46,9 @@ use super::annotations::{Annotations, Severity};
 use super::ast::Position;
 use super::engine::EngineOptions;
 use super::error::QueryError;
+use super::explain::Trace;
 use super::functions::Notes;
-use super::plan::{Grid, Samples, Site, Vector};
+use super::plan::{Grid, Role, Samples, Site, Vector};
 use crate::budget::Budget;
 use batch::StepSeries;
 use held::Held;
@@ -60,6 +63,8 @@ pub(crate) struct Context<'a> {
     annotations: Mutex<Annotations>,
     warnings: Mutex<Vec<String>>,
     looked_at: AtomicU64,
+    /// Takes down what operators do, if the query asks for it.
+    pub(crate) trace: Option<Trace>,
 }
 
 impl<'a> Context<'a> {
@@ -77,31 +82,45 @@ impl<'a> Context<'a> {
             annotations: Mutex::default(),
             warnings: Mutex::default(),
             looked_at: AtomicU64::new(0),
+            trace: options.explain.then(Trace::default),
         }
     }
 
-    /// Annotations, warnings of the source, and the number of samples looked at.
-    pub(crate) fn into_parts(self) -> (Annotations, Vec<String>, u64) {
+    /// Annotations, warnings of the source, the number of samples looked at, and the trace.
+    pub(crate) fn into_parts(self) -> (Annotations, Vec<String>, u64, Option<Trace>) {
         (
             self.annotations.into_inner().unwrap_or_else(PoisonError::into_inner),
             self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
             self.looked_at.into_inner(),
+            self.trace,
         )
     }
 
     /// Evaluates an instant vector at each step of `grid`.
     fn vector(&self, vector: &Vector, grid: &Grid) -> Result<Held<'a>, QueryError> {
         self.budget.check()?;
+        let name = describe::name(vector);
+        let Some(trace) = self.trace.as_ref().filter(|_| !name.is_empty()) else {
+            return self.evaluate(vector, grid);
+        };
+        let told = trace.open(name, || describe::detail(vector));
+        let result = self.evaluate(vector, grid);
+        if told {
+            trace.close(result.as_ref().ok().map(|held| held.len() as u64));
+        }
+        result
+    }
+
+    fn evaluate(&self, vector: &Vector, grid: &Grid) -> Result<Held<'a>, QueryError> {
         match vector {
             Vector::Selector(_)
             | Vector::Windows(_)
             | Vector::Map(_)
             | Vector::WithScalar(_)
-            | Vector::Negate(_) => chain::collect(self, vector, grid),
+            | Vector::Negate(_) => chain::collect(self, vector, grid, None),
             Vector::Whole(whole) => whole::run(self, whole, grid),
             Vector::Aggregate(aggregate) => aggregate::run(self, aggregate, grid),
-            Vector::Join(join) => join::run(self, join, grid),
-            Vector::Set(set) => set::run(self, set, grid),
+            Vector::Join(_) | Vector::Set(_) => self.chain(vector, grid),
             Vector::FromScalar(scalar) => {
                 let mut series = StepSeries::absent(ephemeris_model::Labels::empty(), 0);
                 series.values = self.scalar(scalar, grid)?;
@@ -110,11 +129,40 @@ impl<'a> Context<'a> {
             Vector::Absent(absent) => absent::run(self, absent, grid),
             Vector::Info(info) => info::run(self, info, grid),
             Vector::Invariant(inner) => {
-                let once = self.vector(inner, &Grid::single(grid.start_ms))?.into_inner();
+                let once = self.vector(inner, &grid.once())?.into_inner();
                 self.budget.admit((once.len() as u64).saturating_mul(grid.count as u64))?;
                 self.hold(once.into_iter().map(|series| repeat(series, grid.count)).collect())
             }
         }
+    }
+
+    /// Evaluates a chain such as `a + b or c * 2 - d`, from its left end on.
+    fn chain(&self, vector: &Vector, grid: &Grid) -> Result<Held<'a>, QueryError> {
+        let (mut links, mut at) = (Vec::new(), vector);
+        loop {
+            let below = match at {
+                Vector::Join(join) => &join.lhs,
+                Vector::Set(set) => &set.lhs,
+                // Operators with numbers run together; they are links if there are others below.
+                Vector::WithScalar(_) => match below_numbers(at) {
+                    below @ (Vector::Join(_) | Vector::Set(_)) => below,
+                    _ => break,
+                },
+                _ => break,
+            };
+            links.push(at);
+            at = below;
+        }
+        let mut lhs = self.vector(at, grid)?;
+        for link in links.into_iter().rev() {
+            self.budget.check()?;
+            lhs = match link {
+                Vector::Join(join) => join::run(self, join, lhs, grid)?,
+                Vector::Set(set) => set::run(self, set, lhs, grid)?,
+                numbers => chain::collect(self, numbers, grid, Some(lhs))?,
+            };
+        }
+        Ok(lhs)
     }
 
     /// Counts `series` against the budget.
@@ -155,9 +203,31 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn count_looked_at(&self, samples: u64) {
-        self.looked_at.fetch_add(samples, Ordering::Relaxed);
+    /// Counts samples looked at on a grid of this role, in all and for each step.
+    fn count_looked_at(&self, role: Role, samples: u64, per_step: &[u64]) {
+        let times = match role {
+            Role::Query => 1,
+            Role::Once(steps) => steps,
+            Role::Subquery => return,
+        };
+        let counted = samples.saturating_mul(times as u64);
+        self.looked_at.fetch_add(counted, Ordering::Relaxed);
+        match (&self.trace, role) {
+            (None, _) => {}
+            (Some(trace), Role::Once(steps)) => {
+                trace.add_steps(std::iter::repeat_n(samples, steps));
+            }
+            (Some(trace), _) => trace.add_steps(per_step.iter().copied()),
+        }
     }
+}
+
+/// What operators with numbers are applied to.
+fn below_numbers(mut vector: &Vector) -> &Vector {
+    while let Vector::WithScalar(node) = vector {
+        vector = &node.vector;
+    }
+    vector
 }
 
 /// A series of one step at `count` steps.

@@ -51,6 +51,7 @@ pub(super) fn read_all<V: Visit, R: Absorb>(
     close: &(dyn Fn(V) -> R + Sync),
 ) -> Result<Option<R>, QueryError> {
     context.budget.touch_series(set.len() as u64)?;
+    let read_before = context.budget.samples_read();
     let stripes = stripes(set.len());
     let result = in_parallel(context.options.threads, stripes.len(), &|index| {
         let mut state = make();
@@ -59,6 +60,10 @@ pub(super) fn read_all<V: Visit, R: Absorb>(
         Ok(close(state))
     })?;
     context.warn(set.warnings());
+    if let Some(trace) = &context.trace {
+        let samples = context.budget.samples_read().saturating_sub(read_before);
+        trace.add_read(set.len() as u64, samples, set.read_stats());
+    }
     Ok(result)
 }
 

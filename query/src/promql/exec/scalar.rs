@@ -20,7 +20,7 @@ impl Context<'_> {
         match scalar {
             Scalar::Constant(value) => Ok(vec![*value; grid.count]),
             Scalar::Time => Ok((0..grid.count).map(|i| grid.at(i) as f64 / 1000.0).collect()),
-            Scalar::Binary(op, a, b) => pairs(a, b, &|x, y| arithmetic::numbers(*op, x, y)),
+            Scalar::Binary(_) => self.scalar_chain(scalar, grid),
             Scalar::MinOf(a, b) => pairs(a, b, &|x, y| min_of(x, y)),
             Scalar::MaxOf(a, b) => pairs(a, b, &|x, y| max_of(x, y)),
             Scalar::Negate(inner) => {
@@ -29,7 +29,7 @@ impl Context<'_> {
                 Ok(values)
             }
             Scalar::Invariant(inner) => {
-                let once = self.scalar(inner, &Grid::single(grid.start_ms))?;
+                let once = self.scalar(inner, &grid.once())?;
                 Ok(vec![once[0]; grid.count])
             }
             Scalar::FromVector(vector) => {
@@ -37,6 +37,25 @@ impl Context<'_> {
                 Ok(only_floats(&vector, grid.count))
             }
         }
+    }
+}
+
+impl Context<'_> {
+    /// Evaluates operators between numbers, from the left end of the chain on.
+    fn scalar_chain(&self, scalar: &Scalar, grid: &Grid) -> Result<Vec<f64>, QueryError> {
+        let (mut links, mut at) = (Vec::new(), scalar);
+        while let Scalar::Binary(pair) = at {
+            links.push(pair);
+            at = &pair.lhs;
+        }
+        let mut values = self.scalar(at, grid)?;
+        for pair in links.into_iter().rev() {
+            self.budget.check()?;
+            for (value, other) in values.iter_mut().zip(self.scalar(&pair.rhs, grid)?) {
+                *value = arithmetic::numbers(pair.op, *value, other);
+            }
+        }
+        Ok(values)
     }
 }
 

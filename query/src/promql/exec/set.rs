@@ -39,13 +39,13 @@ fn has_sample(series: &StepSeries, step: usize) -> bool {
     !is_stale(series.values[step]) || matches!(series.histograms.get(step), Some(Some(_)))
 }
 
-/// Evaluates a set operator.
+/// Evaluates a set operator, of which the left side is there.
 pub(super) fn run<'a>(
     context: &Context<'a>,
     node: &Set,
+    lhs: Held<'a>,
     grid: &Grid,
 ) -> Result<Held<'a>, QueryError> {
-    let lhs = context.vector(&node.lhs, grid)?;
     let rhs = context.vector(&node.rhs, grid)?;
     // `or` looks at the left side to filter the right one, the others the other way round.
     let (filtered, filter) = match node.op {

@@ -104,6 +104,13 @@ impl Slider {
         Ok(self.in_windows)
     }
 
+    /// Adds the samples in the windows of the last series to the counts of their steps.
+    pub(super) fn tally(&self, per_step: &mut [u64]) {
+        for (count, (from, to)) in per_step.iter_mut().zip(&self.windows) {
+            *count += u64::from(to - from);
+        }
+    }
+
     /// Finds the windows over samples at `timestamps`.
     fn fit(&mut self, timestamps: &[i64]) {
         let slide = &self.slide;

@@ -4,8 +4,8 @@ use ephemeris_model::METRIC_NAME;
 
 use super::error::ParseError;
 use crate::promql::ast::{
-    Aggregate, AggregateOp, Binary, Call, Cardinality, Expr, ExprKind, Position, ValueType,
-    VectorSelector,
+    Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Position,
+    ValueType, VectorMatching, VectorSelector,
 };
 use crate::promql::functions::{Function, Variadic};
 use crate::promql::text::quote;
@@ -45,7 +45,7 @@ pub(super) fn check(expr: &mut Expr, query: &str) -> Result<ValueType, ParseErro
             )),
         },
         ExprKind::Aggregate(aggregate) => check_aggregate(aggregate, query),
-        ExprKind::Binary(binary) => check_binary(binary, position, query),
+        ExprKind::Binary(_) => check_chain(expr, query),
         ExprKind::Call(call) => check_call(call, position, query),
     }
 }
@@ -120,73 +120,110 @@ fn check_aggregate(aggregate: &mut Aggregate, query: &str) -> Result<ValueType, 
     Ok(ValueType::InstantVector)
 }
 
-fn check_binary(
-    binary: &mut Binary,
-    position: Position,
-    query: &str,
-) -> Result<ValueType, ParseError> {
-    let left = check(&mut binary.lhs, query)?;
-    let right = check(&mut binary.rhs, query)?;
-    let op = binary.op;
-    let at_operator = || operator_position(binary.lhs.position.end, binary.rhs.position, query);
-    let error = |at: Position, text: String| Err(ParseError::new(query, at, text));
-
-    if binary.return_bool && !op.is_comparison() {
-        let text = "bool modifier can only be used on comparison operators";
-        return error(at_operator(), text.to_owned());
+/// A chain such as `a + b - c`, from its left end on.
+fn check_chain(expr: &mut Expr, query: &str) -> Result<ValueType, ParseError> {
+    let mut links = Vec::new();
+    let mut at = expr;
+    while matches!(at.kind, ExprKind::Binary(_)) {
+        let position = at.position;
+        let ExprKind::Binary(binary) = &mut at.kind else {
+            return Err(ParseError::new(query, position, "an operator is missing"));
+        };
+        let Binary { op, lhs, rhs, return_bool, matching, value_type } = &mut **binary;
+        let (op, return_bool, left) = (*op, *return_bool, lhs.position);
+        links.push(Link { op, left, rhs, return_bool, matching, value_type, position });
+        at = lhs;
     }
-    let scalars = left == ValueType::Scalar && right == ValueType::Scalar;
-    if op.is_comparison() && !binary.return_bool && scalars {
-        return error(
-            at_operator(),
-            "comparisons between scalars must use BOOL modifier".to_owned(),
-        );
+    let mut left = check(at, query)?;
+    for link in links.into_iter().rev() {
+        left = link.check(left, query)?;
     }
-    let matching = binary.matching.take().unwrap_or_default();
-    if matching.on
-        && let Some(label) = matching.labels.iter().find(|label| matching.include.contains(label))
-    {
-        let text = format!("label {} must not occur in ON and GROUP clause at once", quote(label));
-        return error(at_operator(), text);
-    }
-    for (ty, operand) in [(left, &binary.lhs), (right, &binary.rhs)] {
-        if !matches!(ty, ValueType::Scalar | ValueType::InstantVector) {
-            let text = "binary expression must contain only scalar and instant vector types";
-            return error(operand.position, text.to_owned());
-        }
-    }
-    let vectors = left == ValueType::InstantVector && right == ValueType::InstantVector;
-    let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
-    if !vectors {
-        if !matching.labels.is_empty() {
-            let text = "vector matching only allowed between instant vectors";
-            return error(position, text.to_owned());
-        }
-        if fills {
-            let text = "filling in missing series only allowed between instant vectors";
-            return error(position, text.to_owned());
-        }
-        if op.is_set() {
-            let op = quote(op.as_str());
-            let text = format!("set operator {op} not allowed in binary scalar expression");
-            return error(position, text);
-        }
-    } else {
-        binary.matching = Some(matching);
-        if op.is_set() {
-            check_set_matching(binary, position, query)?;
-        }
-    }
-    Ok(if scalars { ValueType::Scalar } else { ValueType::InstantVector })
+    Ok(left)
 }
 
-fn check_set_matching(
-    binary: &mut Binary,
+/// An operator and its right side.
+struct Link<'e> {
+    op: BinaryOp,
+    /// Where the left side stands.
+    left: Position,
+    rhs: &'e mut Expr,
+    return_bool: bool,
+    matching: &'e mut Option<VectorMatching>,
+    value_type: &'e mut ValueType,
+    position: Position,
+}
+
+impl Link<'_> {
+    fn check(self, left: ValueType, query: &str) -> Result<ValueType, ParseError> {
+        let right = check(self.rhs, query)?;
+        let (op, rhs) = (self.op, self.rhs.position);
+        let at_operator = || operator_position(self.left.end, rhs, query);
+        let error = |at: Position, text: String| Err(ParseError::new(query, at, text));
+
+        if self.return_bool && !op.is_comparison() {
+            let text = "bool modifier can only be used on comparison operators";
+            return error(at_operator(), text.to_owned());
+        }
+        let scalars = left == ValueType::Scalar && right == ValueType::Scalar;
+        if op.is_comparison() && !self.return_bool && scalars {
+            let text = "comparisons between scalars must use BOOL modifier";
+            return error(at_operator(), text.to_owned());
+        }
+        let matching = self.matching.take().unwrap_or_default();
+        let twice = |label: &&String| matching.on && matching.include.contains(label);
+        if let Some(label) = matching.labels.iter().find(twice) {
+            let label = quote(label);
+            let text = format!("label {label} must not occur in ON and GROUP clause at once");
+            return error(at_operator(), text);
+        }
+        for (ty, position) in [(left, self.left), (right, rhs)] {
+            if !matches!(ty, ValueType::Scalar | ValueType::InstantVector) {
+                let text = "binary expression must contain only scalar and instant vector types";
+                return error(position, text.to_owned());
+            }
+        }
+        if left == ValueType::InstantVector && right == ValueType::InstantVector {
+            *self.matching = Some(matching_of(op, matching, self.position, query)?);
+        } else {
+            check_no_matching(op, &matching, self.position, query)?;
+        }
+        let value_type = if scalars { ValueType::Scalar } else { ValueType::InstantVector };
+        *self.value_type = value_type;
+        Ok(value_type)
+    }
+}
+
+/// What only operators between vectors may have.
+fn check_no_matching(
+    op: BinaryOp,
+    matching: &VectorMatching,
     position: Position,
     query: &str,
 ) -> Result<(), ParseError> {
-    let op = binary.op;
-    let Some(matching) = &mut binary.matching else { return Ok(()) };
+    let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
+    let text = if !matching.labels.is_empty() {
+        "vector matching only allowed between instant vectors".to_owned()
+    } else if fills {
+        "filling in missing series only allowed between instant vectors".to_owned()
+    } else if op.is_set() {
+        let op = quote(op.as_str());
+        format!("set operator {op} not allowed in binary scalar expression")
+    } else {
+        return Ok(());
+    };
+    Err(ParseError::new(query, position, text))
+}
+
+/// The matching of an operator between vectors; set operators have one of their own.
+fn matching_of(
+    op: BinaryOp,
+    mut matching: VectorMatching,
+    position: Position,
+    query: &str,
+) -> Result<VectorMatching, ParseError> {
+    if !op.is_set() {
+        return Ok(matching);
+    }
     if matching.cardinality != Cardinality::OneToOne {
         let text = format!("no grouping allowed for {} operation", quote(op.as_str()));
         return Err(ParseError::new(query, position, text));
@@ -196,7 +233,7 @@ fn check_set_matching(
         return Err(ParseError::new(query, position, text));
     }
     matching.cardinality = Cardinality::ManyToMany;
-    Ok(())
+    Ok(matching)
 }
 
 /// Where the operator and its modifiers stand: between the sides, without the space around.

@@ -7,7 +7,7 @@ use super::parser::{Parser, Result, Tree};
 use super::token::{Keyword, Preprocessor, Token, TokenKind};
 use crate::promql::ast::{
     Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Grouping,
-    NumberLiteral, Position, UnaryOp, VectorMatching,
+    NumberLiteral, Position, UnaryOp, ValueType, VectorMatching,
 };
 use crate::promql::functions::Function;
 use crate::promql::text::{quote, unquote};
@@ -64,11 +64,14 @@ impl Parser<'_> {
         let (return_bool, matching) = self.modifiers()?;
         // `^` groups to the right, all else to the left.
         let right = self.binary(precedence(op) + u8::from(op != BinaryOp::Pow))?;
-        let below = left.depth.max(right.depth);
+        // A chain grows to the left, where nothing recurses, so it is as deep as its deepest part.
+        let in_chain = usize::from(matches!(left.expr.kind, ExprKind::Binary(_)));
+        let below = left.depth.saturating_sub(in_chain).max(right.depth);
         let (lhs, rhs) = (left.expr, right.expr);
         let position = Position { start: lhs.position.start, end: rhs.position.end };
         let matching = Some(matching);
-        let binary = Binary { op, lhs, rhs, return_bool, matching };
+        let value_type = ValueType::InstantVector;
+        let binary = Binary { op, lhs, rhs, return_bool, matching, value_type };
         self.tree(ExprKind::Binary(Box::new(binary)), position, below)
     }
 

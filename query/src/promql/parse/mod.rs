@@ -1,8 +1,8 @@
 //! From text to syntax tree: lexer, recursive-descent parser, type check.
 //!
 //! Names, precedence and error texts are those of Prometheus 3.14. Everything a query can ask for
-//! is bounded here, so that later stages may recurse over the tree: see [`QUERY_BYTES_MAX`],
-//! [`DEPTH_MAX`] and [`PatternBudget`].
+//! is bounded here, so that later stages may recurse over the tree, but for chains of operators: see
+//! [`QUERY_BYTES_MAX`], [`DEPTH_MAX`] and [`PatternBudget`].
 //!
 //! | file | holds |
 //! |---|---|
@@ -37,7 +37,8 @@ pub use number::{parse_duration, parse_number};
 /// Longest query accepted, in bytes.
 pub const QUERY_BYTES_MAX: usize = 256 << 10;
 
-/// Most levels of a syntax tree. A chain such as `1 + 1 + 1` has one level per operator.
+/// Most levels of a syntax tree. A chain such as `1 + 1 + 1` counts as one level, however long it
+/// is: see [`Binary`](super::ast::Binary).
 pub const DEPTH_MAX: usize = 256;
 
 /// Parses and checks a query.

@@ -263,7 +263,7 @@ fn limits_have_clear_errors() {
 fn set_operators_match_many_to_many() {
     let ExprKind::Binary(binary) = parse("a and b").unwrap().kind else { panic!("not binary") };
     assert_eq!(binary.op, BinaryOp::And);
-    let matching = binary.matching.unwrap();
+    let matching = binary.matching.clone().unwrap();
     assert_eq!(matching.cardinality, crate::promql::ast::Cardinality::ManyToMany);
 }
 

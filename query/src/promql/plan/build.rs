@@ -5,7 +5,8 @@ use super::duration;
 use super::invariant::is_invariant;
 use super::{
     Absent, Aggregate, AggregateParam, Argument, Give, Info, Join, Map, Plan, RangeInput, Samples,
-    Scalar, Selector, Set, Side, Site, Subquery, Times, Vector, Whole, Windows, WithScalar, signed,
+    Scalar, ScalarPair, Selector, Set, Side, Site, Subquery, Times, Vector, Whole, Windows,
+    WithScalar, signed,
 };
 use crate::promql::ast::{
     self, AggregateOp, AtModifier, BinaryOp, Call, Duration, Expr, ExprKind, Extension, Position,
@@ -69,6 +70,9 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn scalar(&self, expr: &Expr) -> Result<Scalar, QueryError> {
         let expr = strip(expr);
+        if let ExprKind::Binary(_) = &expr.kind {
+            return self.scalar_chain(expr);
+        }
         if !self.pinned && is_invariant(expr) && !matches!(expr.kind, ExprKind::Number(_)) {
             let inner = Self { pinned: true, ..*self }.scalar(expr)?;
             return Ok(Scalar::Invariant(Box::new(inner)));
@@ -76,13 +80,26 @@ impl Builder<'_> {
         match &expr.kind {
             ExprKind::Number(number) => Ok(Scalar::Constant(number.value)),
             ExprKind::Unary(op, inner) => Ok(signed(*op, self.scalar(inner)?)),
-            ExprKind::Binary(binary) => {
-                let (lhs, rhs) = (self.scalar(&binary.lhs)?, self.scalar(&binary.rhs)?);
-                Ok(Scalar::Binary(binary.op, Box::new(lhs), Box::new(rhs)))
-            }
             ExprKind::Call(call) => self.scalar_call(call),
             _ => Err(unexpected("scalar")),
         }
+    }
+
+    /// Operators between numbers, from the left end of the chain on.
+    fn scalar_chain(&self, expr: &Expr) -> Result<Scalar, QueryError> {
+        let spine = Spine::of(expr, ValueType::Scalar);
+        let once = if self.pinned { 0 } else { spine.invariant_links() };
+        let pinned = Self { pinned: self.pinned || once > 0, ..*self };
+        let mut lhs = pinned.scalar(spine.leaf)?;
+        for (at, (_, binary)) in spine.links.iter().enumerate() {
+            let builder = if at < once { pinned } else { *self };
+            let (op, rhs) = (binary.op, builder.scalar(&binary.rhs)?);
+            lhs = Scalar::Binary(Box::new(ScalarPair { op, lhs, rhs }));
+            if at + 1 == once {
+                lhs = Scalar::Invariant(Box::new(lhs));
+            }
+        }
+        Ok(lhs)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "times are far below 2^53 ms")]
@@ -111,6 +128,9 @@ impl Builder<'_> {
 
     fn vector(&self, expr: &Expr) -> Result<Vector, QueryError> {
         let expr = strip(expr);
+        if let ExprKind::Binary(_) = &expr.kind {
+            return self.chain(expr);
+        }
         if !self.pinned && is_invariant(expr) {
             let inner = Self { pinned: true, ..*self }.vector(expr)?;
             return Ok(Vector::Invariant(Box::new(inner)));
@@ -125,7 +145,6 @@ impl Builder<'_> {
             }
             ExprKind::Call(call) => self.call(expr, call),
             ExprKind::Aggregate(aggregate) => self.aggregate(expr, aggregate),
-            ExprKind::Binary(binary) => self.binary(expr, binary),
             _ => Err(unexpected("instant vector")),
         }
     }
@@ -286,7 +305,8 @@ impl Builder<'_> {
             ExprKind::MatrixSelector(matrix) => matrix.selector.matchers.clone(),
             _ => Vec::new(),
         };
-        let input = if call.function == Function::Absent {
+        let over_time = call.function == Function::AbsentOverTime;
+        let input = if !over_time {
             self.vector(arg)?
         } else {
             let input = self.range_input(arg)?;
@@ -297,7 +317,7 @@ impl Builder<'_> {
             let site = Site { call: arg.position, args: vec![arg.position] };
             Vector::Windows(Box::new(Windows { function, input, params, site }))
         };
-        Ok(Vector::Absent(Box::new(Absent { input, matchers })))
+        Ok(Vector::Absent(Box::new(Absent { input, matchers, over_time })))
     }
 
     fn info(&self, call: &Call) -> Result<Vector, QueryError> {
@@ -334,9 +354,19 @@ impl Builder<'_> {
                 return Ok(None);
             }
             ExprKind::Aggregate(a) => return self.times_of_first_selector(&a.expr),
-            ExprKind::Binary(b) => {
-                let left = self.times_of_first_selector(&b.lhs)?;
-                return left.map_or_else(|| self.times_of_first_selector(&b.rhs), |t| Ok(Some(t)));
+            ExprKind::Binary(_) => {
+                let (mut operands, mut at) = (Vec::new(), expr);
+                while let ExprKind::Binary(binary) = &at.kind {
+                    operands.push(&binary.rhs);
+                    at = &binary.lhs;
+                }
+                operands.push(at);
+                for operand in operands.into_iter().rev() {
+                    if let Some(found) = self.times_of_first_selector(operand)? {
+                        return Ok(Some(found));
+                    }
+                }
+                return Ok(None);
             }
             ExprKind::Unary(_, e) | ExprKind::Paren(e) => return self.times_of_first_selector(e),
         };
@@ -365,32 +395,90 @@ impl Builder<'_> {
         })))
     }
 
-    fn binary(&self, expr: &Expr, b: &ast::Binary) -> Result<Vector, QueryError> {
-        let trims = matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
-        let below = Self { stats_only: self.stats_only && !trims, ..*self };
-        let (op, return_bool, position) = (b.op, b.return_bool, expr.position);
-        let scalar = |e: &Expr| e.value_type() == ValueType::Scalar;
-        if scalar(&b.lhs) || scalar(&b.rhs) {
-            let (side, number, vector) = match scalar(&b.lhs) {
-                true => (Side::Left, &b.lhs, &b.rhs),
-                false => (Side::Right, &b.rhs, &b.lhs),
-            };
-            let (vector, scalar) = (below.vector(vector)?, below.scalar(number)?);
-            return Ok(Vector::WithScalar(Box::new(WithScalar {
-                op,
-                vector,
-                scalar,
-                scalar_side: side,
-                return_bool,
-                position,
-            })));
+    /// Operators of which at least one side is a vector, from the left end of the chain on.
+    fn chain(&self, expr: &Expr) -> Result<Vector, QueryError> {
+        let spine = Spine::of(expr, ValueType::InstantVector);
+        // Each link is planned as what is around it wants it.
+        let mut builders = Vec::with_capacity(spine.links.len());
+        let mut below = *self;
+        for (_, binary) in spine.links.iter().rev() {
+            let trims = matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+            below.stats_only &= !trims;
+            builders.push(below);
         }
-        let (lhs, rhs) = (below.vector(&b.lhs)?, below.vector(&b.rhs)?);
-        let matching = b.matching.clone().unwrap_or_default();
-        if op.is_set() {
-            return Ok(Vector::Set(Box::new(Set { op, lhs, rhs, matching })));
+        builders.reverse();
+        let once = if self.pinned { 0 } else { spine.invariant_links() };
+        let pinned = |builder: Self, pin: bool| Self { pinned: builder.pinned || pin, ..builder };
+        let mut lhs = match spine.leaf.value_type() {
+            ValueType::Scalar => None,
+            _ => Some(pinned(below, once > 0).vector(spine.leaf)?),
+        };
+        for (at, ((position, binary), builder)) in spine.links.iter().zip(builders).enumerate() {
+            let mut vector = pinned(builder, at < once).link(*position, binary, lhs)?;
+            if at + 1 == once {
+                vector = Vector::Invariant(Box::new(vector));
+            }
+            lhs = Some(vector);
         }
-        Ok(Vector::Join(Box::new(Join { op, lhs, rhs, return_bool, matching, position })))
+        lhs.ok_or_else(|| unexpected("instant vector"))
+    }
+
+    /// One operator; its left side is a vector, or the number that stands there.
+    fn link(
+        &self,
+        position: Position,
+        b: &ast::Binary,
+        lhs: Option<Vector>,
+    ) -> Result<Vector, QueryError> {
+        let (op, return_bool) = (b.op, b.return_bool);
+        let (scalar_side, vector, scalar) = match lhs {
+            None => (Side::Left, self.vector(&b.rhs)?, self.scalar(&b.lhs)?),
+            Some(lhs) if b.rhs.value_type() == ValueType::Scalar => {
+                (Side::Right, lhs, self.scalar(&b.rhs)?)
+            }
+            Some(lhs) => {
+                let (rhs, matching) =
+                    (self.vector(&b.rhs)?, b.matching.clone().unwrap_or_default());
+                return Ok(if op.is_set() {
+                    Vector::Set(Box::new(Set { op, lhs, rhs, matching }))
+                } else {
+                    let join = Join { op, lhs, rhs, return_bool, matching, position };
+                    Vector::Join(Box::new(join))
+                });
+            }
+        };
+        let node = WithScalar { op, vector, scalar, scalar_side, return_bool, position };
+        Ok(Vector::WithScalar(Box::new(node)))
+    }
+}
+
+/// The operators of a chain, the leftmost first, and what stands left of them.
+struct Spine<'e> {
+    leaf: &'e Expr,
+    /// Each with where it stands, its left side included.
+    links: Vec<(Position, &'e ast::Binary)>,
+}
+
+impl<'e> Spine<'e> {
+    /// The operators of `expr` that give a `wanted`.
+    fn of(expr: &'e Expr, wanted: ValueType) -> Self {
+        let (mut leaf, mut links) = (expr, Vec::new());
+        while let ExprKind::Binary(binary) = &leaf.kind
+            && binary.value_type == wanted
+        {
+            links.push((leaf.position, &**binary));
+            leaf = &binary.lhs;
+        }
+        links.reverse();
+        Self { leaf, links }
+    }
+
+    /// How many operators from the left give the same at every step, with all left of them.
+    fn invariant_links(&self) -> usize {
+        if !is_invariant(self.leaf) {
+            return 0;
+        }
+        self.links.iter().take_while(|(_, binary)| is_invariant(&binary.rhs)).count()
     }
 }
 

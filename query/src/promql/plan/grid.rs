@@ -11,12 +11,35 @@ pub(crate) struct Grid {
     pub(crate) step_ms: i64,
     /// Number of steps.
     pub(crate) count: usize,
+    /// Whose steps they are.
+    pub(crate) role: Role,
+}
+
+/// Whose steps a grid has. It decides where samples looked at are counted, as Prometheus does:
+/// those below a subquery are not, since the function above counts what the subquery gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The query's own.
+    Query,
+    /// One step that serves this many of the query's own.
+    Once(usize),
+    /// Those inside a subquery.
+    Subquery,
 }
 
 impl Grid {
     /// The one step at `at_ms`.
     pub(crate) const fn single(at_ms: i64) -> Self {
-        Self { start_ms: at_ms, step_ms: 1, count: 1 }
+        Self { start_ms: at_ms, step_ms: 1, count: 1, role: Role::Query }
+    }
+
+    /// Its first step alone, for what is the same at all of them.
+    pub(crate) const fn once(&self) -> Self {
+        let role = match self.role {
+            Role::Query => Role::Once(self.count),
+            other => other,
+        };
+        Self { count: 1, role, ..*self }
     }
 
     /// `start`, `start + step`, … up to `end`; none if `end` lies before `start`, or if there were
@@ -26,7 +49,7 @@ impl Grid {
             return None;
         }
         let count = (i128::from(end_ms) - i128::from(start_ms)) / i128::from(step_ms) + 1;
-        Some(Self { start_ms, step_ms, count: usize::try_from(count).ok()? })
+        Some(Self { start_ms, step_ms, count: usize::try_from(count).ok()?, role: Role::Query })
     }
 
     /// The time of step `index`.
@@ -68,7 +91,8 @@ impl Subquery {
         let (first, last) = self.times.bounds(outer);
         let before = first.saturating_sub(self.range_ms);
         let start = before.div_euclid(self.step_ms).checked_add(1)?.checked_mul(self.step_ms)?;
-        Grid::between(start, last, self.step_ms)
+        let grid = Grid::between(start, last, self.step_ms)?;
+        Some(Grid { role: Role::Subquery, ..grid })
     }
 }
 
@@ -78,7 +102,8 @@ mod tests {
 
     #[test]
     fn the_end_is_a_step_only_if_it_is_hit() {
-        assert_eq!(Grid::between(0, 10, 4), Some(Grid { start_ms: 0, step_ms: 4, count: 3 }));
+        let grid = Grid { start_ms: 0, step_ms: 4, count: 3, role: Role::Query };
+        assert_eq!(Grid::between(0, 10, 4), Some(grid));
         assert_eq!(Grid::between(-8, 0, 4).map(|g| (g.count, g.at(g.count - 1))), Some((3, 0)));
         assert_eq!(Grid::between(1, 0, 1), None);
         assert_eq!(Grid::between(i64::MIN, i64::MAX, 1), None);
@@ -86,7 +111,7 @@ mod tests {
 
     #[test]
     fn at_pins_the_time_and_offset_moves_it() {
-        let grid = Grid { start_ms: 100, step_ms: 10, count: 3 };
+        let grid = Grid { start_ms: 100, step_ms: 10, count: 3, role: Role::Query };
         let pinned = Times { at_ms: Some(50), offset_ms: 5 };
         assert_eq!(pinned.bounds(&grid), (45, 45));
         assert_eq!(Times { at_ms: None, offset_ms: -5 }.bounds(&grid), (105, 125));

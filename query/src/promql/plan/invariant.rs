@@ -5,7 +5,13 @@ use crate::promql::functions::Function;
 
 /// Whether `expr` gives the same at every step: all it reads is pinned by `@`, and nothing in it
 /// asks for the time of the step.
-pub(super) fn is_invariant(expr: &Expr) -> bool {
+pub(super) fn is_invariant(mut expr: &Expr) -> bool {
+    while let ExprKind::Binary(binary) = &expr.kind {
+        if !is_invariant(&binary.rhs) {
+            return false;
+        }
+        expr = &binary.lhs;
+    }
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => true,
         ExprKind::VectorSelector(selector) => selector.at.is_some(),
@@ -20,7 +26,8 @@ pub(super) fn is_invariant(expr: &Expr) -> bool {
         ExprKind::Aggregate(aggregate) => {
             is_invariant(&aggregate.expr) && aggregate.param.as_ref().is_none_or(is_invariant)
         }
-        ExprKind::Binary(binary) => is_invariant(&binary.lhs) && is_invariant(&binary.rhs),
+        // Gone down above.
+        ExprKind::Binary(_) => false,
         ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => is_invariant(inner),
     }
 }

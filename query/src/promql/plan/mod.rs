@@ -4,14 +4,18 @@
 //!
 //! A plan says *what* to compute, not *when*: a [`Grid`] of steps is handed down when it runs, since
 //! a subquery runs its part on another grid than the query around it.
+//!
+//! Chains such as `a + b + c + …` are deep on the left side only and may be very long, so whatever
+//! walks a plan goes down left sides in a loop; so does what drops it.
 
 mod build;
+mod chain;
 mod duration;
 mod grid;
 mod invariant;
 
 pub(crate) use build::{Setting, build};
-pub(crate) use grid::{Grid, Times};
+pub(crate) use grid::{Grid, Role, Times};
 
 use ephemeris_model::Matcher;
 
@@ -19,7 +23,7 @@ use super::ast::{AggregateOp, BinaryOp, Extension, Grouping, Position, UnaryOp, 
 use super::functions::Function;
 
 /// The plan of a whole query.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Plan {
     /// One number a step.
     Scalar(Scalar),
@@ -34,7 +38,7 @@ pub(crate) enum Plan {
 }
 
 /// A number at each step.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Scalar {
     /// The same at each step.
     Constant(f64),
@@ -43,7 +47,7 @@ pub(crate) enum Scalar {
     /// `scalar(v)`
     FromVector(Box<Vector>),
     /// `a + b`, also comparisons, which give 0 or 1.
-    Binary(BinaryOp, Box<Self>, Box<Self>),
+    Binary(Box<ScalarPair>),
     /// `-a`
     Negate(Box<Self>),
     /// `min_of(a, b)`
@@ -54,8 +58,19 @@ pub(crate) enum Scalar {
     Invariant(Box<Self>),
 }
 
+/// An operator between numbers.
+#[derive(Debug)]
+pub(crate) struct ScalarPair {
+    /// Which.
+    pub(crate) op: BinaryOp,
+    /// Left side.
+    pub(crate) lhs: Scalar,
+    /// Right side.
+    pub(crate) rhs: Scalar,
+}
+
 /// An instant vector at each step.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Vector {
     /// `up`
     Selector(Selector),
@@ -123,7 +138,7 @@ pub(crate) struct Samples {
 }
 
 /// A subquery.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Subquery {
     /// What it evaluates.
     pub(crate) input: Vector,
@@ -136,7 +151,7 @@ pub(crate) struct Subquery {
 }
 
 /// What a range function reads.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum RangeInput {
     /// Samples as stored.
     Samples(Samples),
@@ -155,7 +170,7 @@ impl RangeInput {
 }
 
 /// A range function.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Windows {
     /// Which.
     pub(crate) function: Function,
@@ -177,7 +192,7 @@ pub(crate) struct Site {
 }
 
 /// A function of single values.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Map {
     /// Which.
     pub(crate) function: Function,
@@ -188,7 +203,7 @@ pub(crate) struct Map {
 }
 
 /// An argument of a function of whole vectors.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Argument {
     /// A number a step.
     Scalar(Scalar),
@@ -197,7 +212,7 @@ pub(crate) enum Argument {
 }
 
 /// A function of whole vectors.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Whole {
     /// Which.
     pub(crate) function: Function,
@@ -219,7 +234,7 @@ pub(crate) enum Side {
 }
 
 /// An operator between a vector and a number.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct WithScalar {
     /// Which.
     pub(crate) op: BinaryOp,
@@ -236,7 +251,7 @@ pub(crate) struct WithScalar {
 }
 
 /// The parameter of an aggregation.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum AggregateParam {
     /// There is none.
     None,
@@ -247,7 +262,7 @@ pub(crate) enum AggregateParam {
 }
 
 /// An aggregation.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Aggregate {
     /// Which.
     pub(crate) op: AggregateOp,
@@ -264,7 +279,7 @@ pub(crate) struct Aggregate {
 }
 
 /// An operator between vectors that computes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Join {
     /// Which.
     pub(crate) op: BinaryOp,
@@ -281,7 +296,7 @@ pub(crate) struct Join {
 }
 
 /// A set operator.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Set {
     /// Which.
     pub(crate) op: BinaryOp,
@@ -294,16 +309,18 @@ pub(crate) struct Set {
 }
 
 /// `absent` and `absent_over_time`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Absent {
     /// What may be absent; `present_over_time` for `absent_over_time`.
     pub(crate) input: Vector,
     /// The matchers of the selector it is applied to; empty if that is no selector.
     pub(crate) matchers: Vec<Matcher>,
+    /// `absent_over_time`, to which it does not matter which labels are left without names.
+    pub(crate) over_time: bool,
 }
 
 /// `info(v, {matchers})`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Info {
     /// The series that get labels.
     pub(crate) input: Vector,

@@ -32,7 +32,16 @@ impl Display for Expr {
                 write!(f, "{})", aggregate.expr)
             }
             ExprKind::Binary(binary) => {
-                write!(f, "{} {} {}", Base(binary), Operator(binary), binary.rhs)
+                let (mut links, mut first) = (Vec::new(), &**binary);
+                while let ExprKind::Binary(below) = &first.lhs.kind {
+                    links.push(first);
+                    first = below;
+                }
+                write!(f, "{} {} {}", Base(first), Operator(first), first.rhs)?;
+                links
+                    .iter()
+                    .rev()
+                    .try_for_each(|link| write!(f, " {} {}", Operator(link), link.rhs))
             }
             ExprKind::Unary(op, inner) => write!(f, "{}{inner}", sign(*op)),
             ExprKind::Paren(inner) => write!(f, "({inner})"),

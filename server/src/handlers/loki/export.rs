@@ -90,6 +90,8 @@ pub async fn export(
         canceled: client.flag(),
         samples: 0,
     };
+    let deadline = Instant::now() + app.config.query.timeout;
+    let turn = app.queries.turn(request.caller().as_str(), deadline).await?;
     let job = move |_: &mut Scratch| {
         let began = Instant::now();
         let result = export.run(&request);
@@ -99,7 +101,7 @@ pub async fn export(
         drop(slot);
         result
     };
-    let running = tokio::spawn(async move { app.queries.run(job).await });
+    let running = tokio::spawn(async move { app.queries.run_in(turn, job).await });
     if start.await.is_ok() {
         let mut response =
             Response::new(Body::new(Lines { receiver, _client: client, end: End::Open }));

@@ -103,6 +103,11 @@ impl LokiRequest {
         Ok(Tenants(readers?))
     }
 
+    /// In whose turn the request is worked on: that of its first tenant.
+    pub(super) fn caller(&self) -> Tenant {
+        self.tenants.first().cloned().unwrap_or_else(Tenant::anonymous)
+    }
+
     /// Runs `job` on a worker of the query pool, on what is stored when it begins.
     pub(super) async fn run(
         self,
@@ -128,18 +133,19 @@ impl LokiRequest {
     ) -> Result<T, LokiError> {
         app.store()?;
         let client = CancelOnDrop::default();
-        let budget = Budget::with_cancel(app.query_limits(), client.flag());
-        let budget = budget.with_account(Arc::clone(&app.query_memory));
-        let worker_app = Arc::clone(app);
+        let budget = app.budget(app.query_limits(), client.flag());
+        let (worker_app, deadline) = (Arc::clone(app), budget.deadline());
+        let caller = self.caller();
         let task = move |_: &mut crate::workers::Scratch| {
             let began = Instant::now();
+            budget.begin();
             let source = self.source(&worker_app);
             let result = source.and_then(|source| job(&self, &source, &budget));
             let end = if result.is_ok() { QueryEnd::Answered } else { QueryEnd::Failed };
             worker_app.metrics.query_ended(end, began.elapsed(), budget.samples_read());
             result
         };
-        let result = app.queries.run(task).await?;
+        let result = app.queries.run(caller.as_str(), deadline, task).await?;
         drop(client);
         result
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -26,6 +26,7 @@ use super::held::Held;
 use super::params;
 use super::request::{LokiRequest, now_ns};
 use super::tenants::Tenants;
+use crate::api::Tenant;
 use crate::app::App;
 use crate::middleware::cors;
 use crate::tails::{Tail, Taken, TooMany};
@@ -47,6 +48,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// What a client asks for.
 struct Session {
     app: Arc<App>,
+    tenant: Tenant,
     tail: Tail,
     expr: Arc<LogExpr>,
     categories: Categories,
@@ -79,13 +81,16 @@ pub async fn tail(
     let tenant = request.only_tenant("tail")?.clone();
     let upgrade = upgrade.map_err(|error| LokiError::new(error.status(), error.body_text()))?;
     let query = request.form.get("query").unwrap_or_default().to_owned();
-    let expr = app.queries.run(move |_| parse(&query)).await??;
+    let deadline = Instant::now() + app.config.query.timeout;
+    let parsing = app.queries.run(tenant.as_str(), deadline, move |_| parse(&query));
+    let expr = parsing.await??;
     let Expr::Log(expr) = expr else {
         return Err(LokiError::bad("tail takes a log query; this one answers numbers"));
     };
     let tail = app.tails.open(tenant.as_str(), expr.matchers.clone()).map_err(refused)?;
     let session = Session {
         app: Arc::clone(&app),
+        tenant: tenant.clone(),
         tail,
         expr: Arc::new(expr),
         categories: request.categories,
@@ -213,13 +218,16 @@ impl Session {
             let client = CancelOnDrop::default();
             let budget = Budget::with_cancel(self.app.query_limits(), client.flag());
             let budget = budget.with_account(Arc::clone(&self.app.query_memory));
+            let deadline = budget.deadline();
             let (taken, expr) = (Arc::clone(taken), Arc::clone(&self.expr));
             let job = move |_: &mut crate::workers::Scratch| {
                 LogEngine.entries(&Held(&taken.runs), &expr, query, &budget)
             };
-            match self.app.queries.run(job).await {
+            match self.app.queries.run(self.tenant.as_str(), deadline, job).await {
                 Ok(answer) => return answer.map_err(|error| End::Failed(error.to_string())),
-                Err(PoolError::Full { .. }) => tokio::time::sleep(BUSY_PAUSE).await,
+                Err(PoolError::Full { .. } | PoolError::Turn(_)) => {
+                    tokio::time::sleep(BUSY_PAUSE).await
+                }
                 Err(PoolError::Closed) => return Err(End::Stopping),
                 Err(error) => return Err(End::Failed(error.to_string())),
             }

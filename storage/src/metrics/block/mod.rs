@@ -10,6 +10,7 @@
 //! | `page`, `exemplars` | columns of neighbouring series |
 //! | `time_vectors` | timestamps, each different vector once |
 //! | `spool` | later sections while pages are written |
+//! | `touched` | pages read by this thread, counted |
 //! | `caches` | decoded parts kept in memory |
 
 mod caches;
@@ -21,12 +22,14 @@ mod read;
 mod reader;
 mod spool;
 mod time_vectors;
+mod touched;
 mod writer;
 
 pub use caches::BlockCaches;
 pub use manifest::{FORMAT_VERSION, Manifest, TenantPlace};
 pub use reader::{Block, LabelVisitor, SampleVisitor};
 pub(crate) use spool::Spool;
+pub(crate) use touched::take as take_read;
 pub use writer::BlockWriter;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::exemplars;
 use super::manifest::{Manifest, TenantPlace};
 use super::page::PageReader;
 use super::read::SampleReader;
+use super::touched;
 use crate::catalog::BlockRow;
 use crate::encoding::Input;
 use crate::envelope::{self, section};
@@ -242,12 +243,17 @@ impl Block {
         let key = (self.row.id, number);
         let pages = &self.rocks.caches().pages;
         if let Some(body) = pages.get(&key) {
+            touched::page(body.len());
             return read(&body);
         }
         let value = self.value(section::VALUES, number)?;
         match self.open_value(section::VALUES, number, &value)? {
-            Cow::Borrowed(body) => read(body),
+            Cow::Borrowed(body) => {
+                touched::page(body.len());
+                read(body)
+            }
             Cow::Owned(body) => {
+                touched::page(body.len());
                 let body = Arc::new(body);
                 pages.insert(key, Arc::clone(&body), body.len() + 64);
                 read(&body)
