@@ -186,8 +186,8 @@ impl Inner {
         self.faults.pass(Place::SealIngested)?;
         self.catalog.commit(CatalogChange {
             added: rows.clone(),
-            removed: Vec::new(),
             finished_generation: Some(last),
+            ..CatalogChange::default()
         })?;
         self.faults.pass(Place::SealCommitted)?;
         let blocks = self.open_new(rows)?;
