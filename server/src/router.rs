@@ -145,7 +145,7 @@ fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
 
 /// Loki's API but for its writes.
 fn loki_reads(app: &Arc<App>) -> Router<Arc<App>> {
-    use loki::{detected, export, index, info, labels, patterns, query};
+    use loki::{delete, detected, export, index, info, labels, patterns, query};
     Router::new()
         .route("/query", get(query::instant).post(query::instant))
         .route("/query_range", get(query::range).post(query::range))
@@ -162,7 +162,10 @@ fn loki_reads(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/patterns", get(patterns::patterns).post(patterns::patterns))
         .route("/format_query", get(info::format).post(info::format))
         .route("/export", get(export::export).post(export::export))
-        .route("/delete", get(info::deletions).post(info::delete).put(info::delete))
+        .route(
+            "/delete",
+            get(delete::list).post(delete::create).put(delete::create).delete(delete::cancel),
+        )
         .route_layer(from_fn_with_state(Arc::clone(app), ready::gate))
         .route("/drilldown-limits", get(info::drilldown_limits))
         .route("/status/buildinfo", get(info::build_info))

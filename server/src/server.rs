@@ -250,6 +250,7 @@ fn open_store(app: &App) -> Result<Opening, ServerError> {
     store_config.durability = config.durability;
     store_config.retention_ms = config.retention_ms;
     store_config.retention_bytes = Some(config.retention_bytes).filter(|bytes| *bytes > 0);
+    store_config.log_delete_cancel_ms = config.log_delete_cancel_ms;
     store_config.disk_reserve = config.disk_reserve;
     store_config.memory_budget_bytes = app.memory_budget_bytes;
     store_config.limits = config.limits;

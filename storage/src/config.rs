@@ -65,6 +65,8 @@ pub struct StoreConfig {
     pub disk_reserve: DiskReserve,
     /// Bytes of blocks beyond which the oldest partitions are deleted; `None` for no bound.
     pub retention_bytes: Option<u64>,
+    /// How long a deletion of log entries can be taken back; then it is done on disk.
+    pub log_delete_cancel_ms: i64,
     /// Who runs seals, compactions and retention.
     pub background: Background,
 }
@@ -87,6 +89,7 @@ impl StoreConfig {
             head_age_ms_max: 2 * HOUR_MS,
             disk_reserve: DiskReserve::Auto,
             retention_bytes: None,
+            log_delete_cancel_ms: 24 * HOUR_MS,
             background: Background::Thread,
         }
     }

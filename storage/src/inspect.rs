@@ -94,7 +94,8 @@ impl Inspected {
             sections,
             tenants,
             damage: damaged.into_iter().find(|(damaged, _)| *damaged == id).map(|(_, text)| text),
-            tombstones: self.catalog.tombstones().iter().filter(|one| one.names(id)).count(),
+            tombstones: self.catalog.tombstones().iter().filter(|one| one.names(id)).count()
+                + self.catalog.log_tombstones().iter().filter(|(one, _)| one.names(id)).count(),
             row,
         })
     }

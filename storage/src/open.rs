@@ -74,6 +74,7 @@ pub(crate) fn open(
         blocks: Vec::new(),
         log_blocks: Vec::new(),
         tombstones: catalog.tombstones(),
+        log_tombstones: catalog.open_log_tombstones(),
     };
     version.replace(&[], blocks);
     let open = Open { generation, wal: Wal::create(&wal, number)? };

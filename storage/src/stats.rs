@@ -212,7 +212,7 @@ impl Inner {
             disk_free_bytes: get(&self.disk.free_bytes),
             disk_reserve_bytes: get(&self.disk.reserve_bytes),
             writes_disk_full_total: get(&self.disk.refused),
-            tombstones: version.tombstones.len() as u64,
+            tombstones: (version.tombstones.len() + version.log_tombstones.len()) as u64,
         }
     }
 }

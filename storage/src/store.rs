@@ -22,7 +22,7 @@ use crate::disk::DiskState;
 use crate::error::{Error, Result};
 use crate::faults::Faults;
 use crate::logs;
-use crate::maintenance::Work;
+use crate::maintenance::{LogDeletion, LogDeletionStatus, Work};
 use crate::metrics::head::generation::Generation;
 use crate::reader::Reader;
 use crate::rocks::Rocks;
@@ -216,7 +216,33 @@ impl Store {
         self.inner.delete_series(tenant, selectors, range)
     }
 
-    /// Removes from disk what was deleted. Damaged blocks keep theirs, hidden.
+    /// Deletes log entries: they are gone from answers at once, and from disk after
+    /// [`StoreConfig::log_delete_cancel_ms`]. What is written afterwards lives. Answers what the
+    /// deletion is told by.
+    ///
+    /// # Errors
+    /// If the head cannot be sealed or the catalog not be written; `Limit` if too many deletions
+    /// are not done on disk.
+    pub fn delete_logs(&self, tenant: &str, deletion: LogDeletion) -> Result<u64> {
+        self.inner.delete_logs(tenant, deletion)
+    }
+
+    /// The deletions of log entries of a tenant, oldest first; those that are done stay in the
+    /// list until there are many.
+    #[must_use]
+    pub fn log_deletions(&self, tenant: &str) -> Vec<LogDeletionStatus> {
+        self.inner.log_deletions(tenant)
+    }
+
+    /// Takes a deletion of log entries back: what is still on disk shows again.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such deletion, or the catalog cannot be written.
+    pub fn cancel_log_deletion(&self, tenant: &str, id: u64) -> Result<()> {
+        self.inner.cancel_log_deletion(tenant, id)
+    }
+
+    /// Removes from disk what was deleted, log entries whose deletion could be taken back too. Damaged blocks keep theirs, hidden.
     ///
     /// # Errors
     /// If the disk fails.

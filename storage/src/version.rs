@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{BlockId, Payload, Tombstone};
+use crate::catalog::{BlockId, LogTombstone, Payload, Tombstone};
 use crate::metrics::block::Block;
 use crate::metrics::head::generation::Generation;
 
@@ -19,6 +19,8 @@ pub(crate) struct Version {
     pub(crate) log_blocks: Vec<Arc<Block>>,
     /// What is deleted of the blocks. It belongs to them: a merge leaves it out and drops it.
     pub(crate) tombstones: Arc<Vec<Arc<Tombstone>>>,
+    /// The same of entries.
+    pub(crate) log_tombstones: Arc<Vec<Arc<LogTombstone>>>,
 }
 
 impl Version {

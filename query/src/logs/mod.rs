@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `parse`, `ast`, `print` | text to tree and back |
 //! | `pipeline` | what happens to one entry: filters, parsers, formats |
+//! | `deletion` | the query of a deletion |
 //! | `exec` | reads streams and computes |
 //! | `engine`, `result`, `error`, `labels` | what callers see |
 //! | `script` | conformance scripts and the entries in memory they run on |
@@ -16,6 +17,7 @@
 
 mod arithmetic;
 pub mod ast;
+pub mod deletion;
 pub mod engine;
 pub mod error;
 mod exec;

@@ -77,6 +77,8 @@ pub struct Config {
     pub retention_ms: i64,
     /// Bytes of blocks beyond which the oldest days are deleted; 0 for no bound.
     pub retention_bytes: u64,
+    /// How long a deletion of log entries can be taken back, in milliseconds.
+    pub log_delete_cancel_ms: i64,
     /// Room on the disk below which writes are refused.
     pub disk_reserve: DiskReserve,
     /// How much memory the store may plan with.
@@ -194,6 +196,7 @@ impl Default for Config {
             durability: Durability::Sync,
             retention_ms: 400 * 24 * 3_600_000,
             retention_bytes: 0,
+            log_delete_cancel_ms: 24 * 3_600_000,
             disk_reserve: DiskReserve::Auto,
             memory_budget: MemoryBudget::Percent(50.0),
             self_metrics_interval: Duration::from_secs(15),

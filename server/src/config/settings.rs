@@ -111,6 +111,14 @@ pub static SETTINGS: &[Setting] = &[
         show: |c| format_bytes(c.retention_bytes),
     },
     Setting {
+        key: "log_delete_cancel",
+        value: "DURATION",
+        help: "How long a deletion of log entries can be taken back; they are hidden at once, and \
+               removed from disk after this time",
+        set: |c, v| parse_duration_ms(v).map(|v| c.log_delete_cancel_ms = v),
+        show: |c| format_duration_ms(c.log_delete_cancel_ms.unsigned_abs()),
+    },
+    Setting {
         key: "disk_reserve",
         value: "auto|BYTES",
         help: "With less room on the disk writes get 503, and go on by themselves when there is \

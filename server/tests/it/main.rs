@@ -10,6 +10,7 @@ mod hostile;
 mod import;
 mod isolation;
 mod loki_api;
+mod loki_delete;
 mod loki_export;
 mod loki_push;
 mod loki_real;

@@ -13,6 +13,7 @@
 //! | [`batch`] | [`WriteBatch`]: what a request decodes to |
 //! | [`validate`] | the rules for a label set and their [`Limits`] |
 //! | [`reject`] | samples refused one by one: reasons, counts, examples |
+//! | [`line_filter`] | [`LineFilter`]: which lines a deletion is about |
 //! | [`literals`] | texts a regular expression must find |
 //! | [`log_batch`] | [`LogBatch`]: what a request with log entries decodes to |
 //! | [`logs`] | log entries, [`LogSource`]: what a log query needs of a store |
@@ -25,6 +26,7 @@
 pub mod batch;
 pub mod histogram;
 pub mod labels;
+pub mod line_filter;
 pub mod literals;
 pub mod log_batch;
 pub mod logs;
@@ -41,6 +43,7 @@ pub mod validate;
 pub use batch::{BatchSeries, BodyDecoder, BodyKind, LabelSource, WriteBatch, WriteOutcome};
 pub use histogram::{CounterResetHint, FloatHistogram, Histogram, HistogramCounts, Span};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
+pub use line_filter::{LineFilter, LineMatch};
 pub use log_batch::{BatchEntry, BatchStream, LogBatch, LogOutcome};
 pub use logs::{
     CountBy, Direction, EntryBuffer, EntryCount, LogColumns, LogSelect, LogSource, NanoRange,

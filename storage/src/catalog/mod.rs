@@ -5,6 +5,7 @@
 
 mod damage;
 mod journal;
+mod log_tombstone;
 mod metadata;
 mod recover;
 mod row;
@@ -19,6 +20,7 @@ use parking_lot::{Mutex, RwLock};
 
 use self::damage::{Note, Told};
 use self::journal::{Journal, Rows};
+pub use self::log_tombstone::{Carried, LogTombstone};
 use self::metadata::MetadataTable;
 pub use self::row::{BlockId, BlockRow, Payload};
 pub use self::tombstone::Tombstone;
@@ -42,6 +44,8 @@ pub struct CatalogChange {
     pub removed: Vec<BlockId>,
     /// The WAL generation whose samples are all in blocks now.
     pub finished_generation: Option<u64>,
+    /// A block of entries that goes on as another, with the deletions that are not done.
+    pub carried: Option<Carried>,
 }
 
 /// The catalog. Threads share it.
@@ -62,6 +66,7 @@ struct State {
     tenants: BTreeMap<String, TenantId>,
     damage: BTreeMap<BlockId, String>,
     tombstones: BTreeMap<u32, Arc<Tombstone>>,
+    log_tombstones: BTreeMap<u32, Arc<LogTombstone>>,
     notes: BTreeMap<u32, Note>,
     next_block: u32,
 }
@@ -196,10 +201,14 @@ impl Catalog {
         if let Some(generation) = change.finished_generation {
             batch.put(keys::generation_key(generation), []);
         }
-        let (next_block, spent) = {
+        let (next_block, spent, carried) = {
             let state = self.state.read();
-            (state.next_block, state.spent_tombstones(&change.removed))
+            let carried = change.carried.as_ref().map(|one| state.carried_tombstones(one));
+            (state.next_block, state.spent_tombstones(&change.removed), carried.unwrap_or_default())
         };
+        for (number, one) in &carried {
+            batch.put(keys::tombstone_key(*number), one.encode());
+        }
         spent.iter().for_each(|&number| batch.delete(keys::tombstone_key(number)));
         let next_key = keys::single_key(keys::row::NEXT_BLOCK);
         batch.put(next_key, next_block.to_le_bytes());
@@ -210,6 +219,8 @@ impl Catalog {
             state.damage.remove(id);
         }
         state.tombstones.retain(|number, _| !spent.contains(number));
+        let carried = carried.into_iter().map(|(number, one)| (number, Arc::new(one)));
+        state.log_tombstones.extend(carried);
         state.generations.extend(change.finished_generation);
         state.blocks.extend(change.added.into_iter().map(|row| (row.id, row)));
         Ok(())
@@ -337,8 +348,14 @@ fn state_of(rows: &Rows) -> Result<State> {
     }
     for (key, value) in of_kind(rows, keys::row::TOMBSTONE) {
         let number = keys::parse_tombstone_key(key).ok_or_else(bad_key)?;
-        let one = Tombstone::decode(value).at(|| format!("the row of tombstone {number}"))?;
-        state.tombstones.insert(number, Arc::new(one));
+        let place = || format!("the row of tombstone {number}");
+        if value.first() == Some(&log_tombstone::VERSION) {
+            let one = LogTombstone::decode(value).at(place)?;
+            state.log_tombstones.insert(number, Arc::new(one));
+        } else {
+            let one = Tombstone::decode(value).at(place)?;
+            state.tombstones.insert(number, Arc::new(one));
+        }
     }
     for (key, value) in of_kind(rows, keys::row::NOTE) {
         let id = keys::parse_numbered_key(keys::row::NOTE, key).ok_or_else(bad_key)?;

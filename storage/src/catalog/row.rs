@@ -7,6 +7,8 @@ use crate::encoding::{Damage, Input, put_varint, put_zigzag};
 /// Version of the row's encoding, by what the block holds.
 const VERSION_SAMPLES: u8 = 1;
 const VERSION_ENTRIES: u8 = 2;
+/// Entries that have the place of other blocks in the order of arrival.
+const VERSION_ENTRIES_PLACED: u8 = 3;
 
 /// Number of a block; never used twice in a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,13 +45,17 @@ pub struct BlockRow {
     pub series_count: u64,
     /// Number of samples, histograms included, or of log entries.
     pub sample_count: u64,
+    /// Its place in the order in which entries arrived: its own number, or for a block that was
+    /// made of others that of the first of them.
+    pub arrival: BlockId,
 }
 
 impl BlockRow {
     pub(super) fn encode(&self) -> Vec<u8> {
         let version = match self.payload {
             Payload::Samples => VERSION_SAMPLES,
-            Payload::Entries => VERSION_ENTRIES,
+            Payload::Entries if self.arrival == self.id => VERSION_ENTRIES,
+            Payload::Entries => VERSION_ENTRIES_PLACED,
         };
         let mut out = vec![version, self.level];
         put_zigzag(&mut out, self.range.start.0);
@@ -59,14 +65,18 @@ impl BlockRow {
         put_varint(&mut out, self.bytes);
         put_varint(&mut out, self.series_count);
         put_varint(&mut out, self.sample_count);
+        if version == VERSION_ENTRIES_PLACED {
+            put_varint(&mut out, u64::from(self.arrival.0));
+        }
         out
     }
 
     pub(super) fn decode(id: BlockId, bytes: &[u8]) -> Result<Self, Damage> {
         let mut input = Input::new(bytes);
-        let payload = match input.u8()? {
+        let version = input.u8()?;
+        let payload = match version {
             VERSION_SAMPLES => Payload::Samples,
-            VERSION_ENTRIES => Payload::Entries,
+            VERSION_ENTRIES | VERSION_ENTRIES_PLACED => Payload::Entries,
             _ => return Err(Damage("the version is not known")),
         };
         let level = input.u8()?;
@@ -75,6 +85,10 @@ impl BlockRow {
         let (min_time, max_time) = (time()?, time()?);
         let (bytes, series_count, sample_count) =
             (input.varint()?, input.varint()?, input.varint()?);
+        let arrival = match version {
+            VERSION_ENTRIES_PLACED => BlockId(input.varint_u32()?),
+            _ => id,
+        };
         input.end()?;
         Ok(Self {
             id,
@@ -86,6 +100,7 @@ impl BlockRow {
             bytes,
             series_count,
             sample_count,
+            arrival,
         })
     }
 }
@@ -96,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_row_comes_back_and_a_cut_one_is_damage() {
-        let row = BlockRow {
+        let mut row = BlockRow {
             id: BlockId(5),
             payload: Payload::Entries,
             range: TimeRange::of_day(20_000),
@@ -106,11 +121,15 @@ mod tests {
             bytes: 1 << 40,
             series_count: 3,
             sample_count: u64::MAX,
+            arrival: BlockId(5),
         };
-        let bytes = row.encode();
-        assert_eq!(BlockRow::decode(BlockId(5), &bytes), Ok(row));
-        for end in 0..bytes.len() {
-            assert!(BlockRow::decode(BlockId(5), &bytes[..end]).is_err());
+        for arrival in [5, 3] {
+            row.arrival = BlockId(arrival);
+            let bytes = row.encode();
+            assert_eq!(BlockRow::decode(BlockId(5), &bytes).as_ref(), Ok(&row));
+            for end in 0..bytes.len() {
+                assert!(BlockRow::decode(BlockId(5), &bytes[..end]).is_err());
+            }
         }
     }
 }

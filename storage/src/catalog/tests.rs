@@ -25,6 +25,7 @@ fn ingest(rocks: &Rocks, id: BlockId) -> BlockRow {
         bytes,
         series_count: 1,
         sample_count: 2,
+        arrival: id,
     }
 }
 

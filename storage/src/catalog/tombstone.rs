@@ -47,18 +47,8 @@ impl Tombstone {
         put_varint(&mut out, u64::from(self.tenant.0));
         put_zigzag(&mut out, self.range.start.0);
         put_zigzag(&mut out, self.range.end.0);
-        put_varint(&mut out, self.matchers.len() as u64);
-        for matcher in &self.matchers {
-            out.push(number_of(matcher.op));
-            put_bytes(&mut out, matcher.name.as_bytes());
-            put_bytes(&mut out, matcher.value.as_bytes());
-        }
-        put_varint(&mut out, self.blocks.len() as u64);
-        let mut last = 0;
-        for block in &self.blocks {
-            put_varint(&mut out, u64::from(block.0 - last));
-            last = block.0;
-        }
+        put_matchers(&mut out, &self.matchers);
+        put_blocks(&mut out, &self.blocks);
         out
     }
 
@@ -69,19 +59,45 @@ impl Tombstone {
         }
         let tenant = TenantId(input.varint_u32()?);
         let range = TimeRange::new(TimestampMs(input.zigzag()?), TimestampMs(input.zigzag()?));
-        let matchers = (0..input.count()?).map(|_| read_matcher(&mut input)).collect();
-        let matchers: Result<Vec<Matcher>, Damage> = matchers;
-        let matchers = matchers?;
-        let mut blocks = Vec::new();
-        let mut last = 0u32;
-        for _ in 0..input.count()? {
-            let next = last.checked_add(input.varint_u32()?);
-            last = next.ok_or(Damage("a block id is too large"))?;
-            blocks.push(BlockId(last));
-        }
+        let matchers = read_matchers(&mut input)?;
+        let blocks = read_blocks(&mut input)?;
         input.end()?;
         Ok(Self { tenant, matchers, range, blocks })
     }
+}
+
+pub(super) fn put_matchers(out: &mut Vec<u8>, matchers: &[Matcher]) {
+    put_varint(out, matchers.len() as u64);
+    for matcher in matchers {
+        out.push(number_of(matcher.op));
+        put_bytes(out, matcher.name.as_bytes());
+        put_bytes(out, matcher.value.as_bytes());
+    }
+}
+
+pub(super) fn read_matchers(input: &mut Input<'_>) -> Result<Vec<Matcher>, Damage> {
+    (0..input.count()?).map(|_| read_matcher(input)).collect()
+}
+
+/// Blocks, ascending, as steps.
+pub(super) fn put_blocks(out: &mut Vec<u8>, blocks: &[BlockId]) {
+    put_varint(out, blocks.len() as u64);
+    let mut last = 0;
+    for block in blocks {
+        put_varint(out, u64::from(block.0 - last));
+        last = block.0;
+    }
+}
+
+pub(super) fn read_blocks(input: &mut Input<'_>) -> Result<Vec<BlockId>, Damage> {
+    let mut blocks = Vec::new();
+    let mut last = 0u32;
+    for _ in 0..input.count()? {
+        let next = last.checked_add(input.varint_u32()?);
+        last = next.ok_or(Damage("a block id is too large"))?;
+        blocks.push(BlockId(last));
+    }
+    Ok(blocks)
 }
 
 fn read_matcher(input: &mut Input<'_>) -> Result<Matcher, Damage> {
@@ -115,8 +131,7 @@ impl Catalog {
         let mut journal = self.journal.lock();
         let (count, next) = {
             let state = self.state.read();
-            let last = state.tombstones.last_key_value().map(|(number, _)| *number);
-            (state.tombstones.len(), last.map_or(0, |last| last.saturating_add(1)))
+            (state.tombstones.len(), state.next_tombstone())
         };
         if count + tombstones.len() > TOMBSTONES_MAX {
             return Err(Error::Limit(format!(
@@ -144,6 +159,13 @@ impl Catalog {
 }
 
 impl State {
+    /// A number no tombstone has, of series or of entries: their rows share the numbers.
+    pub(super) fn next_tombstone(&self) -> u32 {
+        let last = self.tombstones.last_key_value().map(|(number, _)| *number);
+        let last = last.max(self.log_tombstones.last_key_value().map(|(number, _)| *number));
+        last.map_or(0, |last| last.saturating_add(1))
+    }
+
     /// Tombstones that are about no block any more once `removed` are gone.
     pub(super) fn spent_tombstones(&self, removed: &[BlockId]) -> Vec<u32> {
         let there = |id: &BlockId| self.blocks.contains_key(id) && !removed.contains(id);

@@ -7,6 +7,7 @@ use ephemeris_model::NanoRange;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
+use super::deleted::Cuts;
 use super::merge::{Piece, PieceSource};
 use super::page::{PAGE_BYTES, PAGE_ROWS, Page};
 use super::rows::Rows;
@@ -127,7 +128,8 @@ fn of_open(mut rows: Rows) -> Option<Piece> {
     rows.sort();
     let (min, max) = (*rows.times().first()?, *rows.times().last()?);
     let (entries, line_bytes) = (rows.len() as u64, rows.text().len() as u64);
-    Some(Piece { min, max, entries, line_bytes, source: PieceSource::Rows(Arc::new(rows)) })
+    let source = PieceSource::Rows(Arc::new(rows));
+    Some(Piece { min, max, entries, line_bytes, source, cuts: Cuts::new() })
 }
 
 impl Stream {

@@ -14,6 +14,7 @@ use memchr::memmem::Finder;
 
 use super::block::PagePlace;
 use super::counts::Counts;
+use super::deleted::Cuts;
 use super::page::Page;
 use super::rows::{Rows, Seen};
 use crate::metrics::block::Block;
@@ -31,6 +32,8 @@ pub(crate) struct Piece {
     pub(crate) entries: u64,
     pub(crate) line_bytes: u64,
     pub(crate) source: PieceSource,
+    /// Deletions that may be about some of its entries, which it still counts.
+    pub(crate) cuts: Cuts,
 }
 
 /// Where a piece lies.
@@ -53,11 +56,13 @@ impl Piece {
             entries: u64::from(page.entries),
             line_bytes: page.line_bytes,
             source: PieceSource::Page(Arc::clone(page)),
+            cuts: Cuts::new(),
         }
     }
 
-    fn is_inside(&self, range: NanoRange) -> bool {
-        range.start <= self.min && self.max < range.end
+    /// Whether all it counts lies inside.
+    fn is_counted_in(&self, range: NanoRange) -> bool {
+        range.start <= self.min && self.max < range.end && self.cuts.is_empty()
     }
 }
 
@@ -193,7 +198,7 @@ pub(crate) fn count(
     let mut total = EntryCount::default();
     let mut rest = Vec::new();
     for piece in pieces {
-        if alone.next() == Some(true) && piece.is_inside(range) {
+        if alone.next() == Some(true) && piece.is_counted_in(range) {
             total.entries += piece.entries;
             total.bytes += piece.line_bytes;
         } else {
@@ -226,7 +231,7 @@ pub(crate) fn tally(
     let mut alone = alone(&pieces).into_iter();
     let mut rest = Vec::new();
     for piece in pieces {
-        let is_countable = alone.next() == Some(true) && piece.is_inside(wanted.range);
+        let is_countable = alone.next() == Some(true) && piece.is_counted_in(wanted.range);
         let all = NanoRange { start: piece.min, end: piece.max.saturating_add(1) };
         if is_countable && how.by == CountBy::Stream && (how.is_whole)(all) {
             let count = EntryCount { entries: piece.entries, bytes: piece.line_bytes };

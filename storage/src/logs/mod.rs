@@ -10,10 +10,12 @@
 //! | `head` | what was written since the last rotation: full pages and an open run for each stream |
 //! | `write` | one request: check everything, then apply what is good |
 //! | `block` | sealed blocks of pages |
+//! | `deleted` | what is deleted of a log block |
 //! | `merge` | pages of one stream from several places, read in order of time |
 
 pub mod block;
 pub mod counts;
+pub(crate) mod deleted;
 pub mod grams;
 pub(crate) mod head;
 pub(crate) mod merge;

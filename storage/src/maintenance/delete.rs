@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ephemeris_model::{Matcher, TimeRange, TimestampMs};
 
+use super::merge::Merge;
 use crate::catalog::{BlockId, BlockRow, Payload, Tombstone};
 use crate::error::{ErrorKind, Result};
 use crate::faults::Place;
@@ -72,10 +73,11 @@ impl Inner {
     }
 
     /// Makes a version with the tombstones of the catalog. `merging` is held.
-    fn show_tombstones(&self) {
+    pub(super) fn show_tombstones(&self) {
         let mut current = self.version.write();
         let mut next = Version::clone(&current);
         next.tombstones = self.catalog.tombstones();
+        next.log_tombstones = self.catalog.open_log_tombstones();
         *current = Arc::new(next);
     }
 
@@ -90,10 +92,30 @@ impl Inner {
             let named = version.tombstones.iter().any(|tombstone| tombstone.names(id));
             let sound = self.catalog.damaged_blocks().iter().all(|(damaged, _)| *damaged != id);
             if named && sound && version.block(id).is_some() {
-                self.merge_counted(version, &[id])?;
+                self.merge_counted(version, &Merge::Samples(vec![id]))?;
             }
         }
+        self.clean_log_tombstones()?;
         self.delete_retired()
+    }
+}
+
+impl Inner {
+    /// Rewrites the log blocks that hold something deleted, taken back or not.
+    fn clean_log_tombstones(&self) -> Result<()> {
+        let version = self.version();
+        let ids: Vec<BlockId> = version.log_blocks.iter().map(|block| block.row().id).collect();
+        drop(version);
+        for id in ids {
+            let _merging = self.work.merging.lock();
+            let version = self.version();
+            let all = Vec::clone(&version.log_tombstones);
+            let sound = self.catalog.damaged_blocks().iter().all(|(damaged, _)| *damaged != id);
+            if all.iter().any(|one| one.names(id)) && sound && version.block(id).is_some() {
+                self.merge_counted(version, &Merge::Entries(vec![id], all))?;
+            }
+        }
+        Ok(())
     }
 }
 

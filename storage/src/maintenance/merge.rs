@@ -8,28 +8,44 @@ use std::time::Instant;
 use ephemeris_model::{TimeRange, TimestampMs};
 
 use super::compact::{self, MergeError};
-use crate::catalog::{BlockId, BlockRow, CatalogChange};
+use crate::catalog::{BlockId, BlockRow, CatalogChange, LogTombstone};
 use crate::error::Result;
 use crate::faults::Place;
 use crate::metrics::block::{Block, BlockWriter};
 use crate::store::Inner;
 use crate::version::Version;
 
+/// Blocks of one partition to be merged.
+pub(super) enum Merge {
+    Samples(Vec<BlockId>),
+    /// With the deletions that are done in them.
+    Entries(Vec<BlockId>, Vec<Arc<LogTombstone>>),
+}
+
 impl Inner {
     /// Runs the next merge that is due; answers whether there was one.
     pub(super) fn merge_one(&self) -> Result<bool> {
         let _merging = self.work.merging.lock();
         let version = self.version();
-        let Some(ids) = self.next_merge(&version) else { return Ok(false) };
-        self.merge_counted(version, &ids)?;
+        let next = match self.next_merge(&version) {
+            Some(ids) => Merge::Samples(ids),
+            None => match self.next_log_merge(&version) {
+                Some((ids, done)) => Merge::Entries(ids, done),
+                None => return Ok(false),
+            },
+        };
+        self.merge_counted(version, &next)?;
         Ok(true)
     }
 
     /// Merges blocks of one partition, and counts it. `merging` is held.
     #[expect(clippy::needless_pass_by_value, reason = "blocks are freed once nobody has them")]
-    pub(super) fn merge_counted(&self, version: Arc<Version>, ids: &[BlockId]) -> Result<()> {
+    pub(super) fn merge_counted(&self, version: Arc<Version>, next: &Merge) -> Result<()> {
         let started = Instant::now();
-        let done = self.merge(&version, ids);
+        let done = match next {
+            Merge::Samples(ids) => self.merge(&version, ids),
+            Merge::Entries(ids, done) => self.merge_logs(&version, ids, done),
+        };
         let total = match done {
             Ok(()) => &self.counters.compactions,
             Err(_) => &self.counters.compactions_failed,
@@ -79,7 +95,7 @@ impl Inner {
         let change = CatalogChange {
             added: added.clone(),
             removed: ids.to_vec(),
-            finished_generation: None,
+            ..CatalogChange::default()
         };
         self.catalog.commit(change)?;
         let bytes = added.iter().map(|row| row.bytes).sum();
@@ -100,6 +116,7 @@ impl Inner {
         let mut next = Version::clone(&current);
         let out = next.replace(removed, added);
         next.tombstones = self.catalog.tombstones();
+        next.log_tombstones = self.catalog.open_log_tombstones();
         *current = Arc::new(next);
         drop(current);
         self.work.retired.lock().extend(out);

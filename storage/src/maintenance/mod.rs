@@ -5,10 +5,14 @@
 
 pub mod compact;
 mod delete;
+mod delete_logs;
 mod merge;
+mod merge_logs;
 mod retention;
 mod seal;
 mod seal_logs;
+
+pub use delete_logs::{LogDeletion, LogDeletionStatus};
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};

@@ -195,8 +195,8 @@ impl Inner {
         self.faults.pass(Place::SealIngested)?;
         self.catalog.commit(CatalogChange {
             added: rows.clone(),
-            removed: Vec::new(),
             finished_generation: Some(last),
+            ..CatalogChange::default()
         })?;
         let bytes = rows.iter().map(|row| row.bytes).sum();
         self.counters.seal_bytes.fetch_add(bytes, Ordering::Relaxed);

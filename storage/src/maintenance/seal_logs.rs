@@ -115,7 +115,7 @@ impl Run<'_> {
                     none.insert(LogBlockWriter::new(sink, range, 0))
                 }
             };
-            writer.push(tenant, labels, parts.iter().map(|page| &**page))?;
+            writer.push(tenant, labels, parts.into_iter().map(Ok))?;
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use super::{Reader, source_error};
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logs::counts::Counts;
+use crate::logs::deleted::{self, LogDeleted};
 use crate::logs::merge::{self, Piece, PieceSource, Wanted};
 use crate::logs::millis;
 use crate::logs::page;
@@ -34,7 +35,7 @@ const WARNINGS_MAX: usize = 20;
 /// A part of a version. Ids of streams mean something only inside of it.
 enum LogPart {
     Head(Arc<Generation>),
-    Block(Arc<Block>),
+    Block(Arc<Block>, LogDeleted),
 }
 
 /// Selected streams over all parts.
@@ -51,21 +52,34 @@ struct Selection {
 }
 
 impl Reader {
-    /// The parts that may have an entry inside `range`, oldest first.
-    fn log_parts(&self, range: NanoRange) -> Vec<LogPart> {
+    /// The parts that may have an entry inside `range`, oldest first. A block of which it cannot
+    /// be told what is deleted is handed to `damaged` instead.
+    fn log_parts(
+        &self,
+        range: NanoRange,
+        damaged: &mut dyn FnMut(&Block, &Error),
+    ) -> Result<Vec<LogPart>> {
         if range.start >= range.end {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let (start, last) = (millis(range.start), millis(range.end - 1));
         let mut blocks: Vec<&Arc<Block>> = self.version.log_blocks.iter().collect();
         blocks.retain(|block| block.row().min_time <= last && start <= block.row().max_time);
-        blocks.sort_by_key(|block| block.row().id);
+        blocks.sort_by_key(|block| block.row().arrival);
         let generations = self.version.generations().filter(|generation| {
             let times = generation.logs().times();
             times.is_some_and(|(min, max)| min < range.end && range.start <= max)
         });
-        let blocks = blocks.into_iter().map(|block| LogPart::Block(Arc::clone(block)));
-        blocks.chain(generations.map(|g| LogPart::Head(Arc::clone(g)))).collect()
+        let mut parts = Vec::new();
+        for block in blocks {
+            match LogDeleted::of(block, &self.version.log_tombstones, self.tenant) {
+                Ok(deleted) => parts.push(LogPart::Block(Arc::clone(block), deleted)),
+                Err(error) if error.kind() == ErrorKind::Corrupt => damaged(block, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        parts.extend(generations.map(|g| LogPart::Head(Arc::clone(g))));
+        Ok(parts)
     }
 
     /// The range without what is past the retention.
@@ -83,7 +97,7 @@ impl LogPart {
         range: NanoRange,
     ) -> Result<RoaringBitmap> {
         match self {
-            Self::Block(block) => block.select(tenant, matchers),
+            Self::Block(block, deleted) => left(block, deleted, block.select(tenant, matchers)?),
             Self::Head(generation) => {
                 let logs = generation.logs();
                 let ids = logs.identity().with_tenant(tenant, |view| view.select(matchers));
@@ -94,7 +108,7 @@ impl LogPart {
 
     fn labels(&self, tenant: TenantId, ids: &RoaringBitmap, visit: VisitLabels<'_>) -> Result<()> {
         match self {
-            Self::Block(block) => block.series_labels(ids, visit),
+            Self::Block(block, _) => block.series_labels(ids, visit),
             Self::Head(generation) => {
                 generation.logs().identity().with_tenant(tenant, |view| {
                     let mut pairs = Vec::with_capacity(16);
@@ -111,10 +125,22 @@ impl LogPart {
 
     fn pieces(&self, id: u32, range: NanoRange) -> Result<Vec<Piece>> {
         match self {
-            Self::Block(block) => block.log_pieces(id, range),
+            Self::Block(block, deleted) => block.log_pieces(id, range, deleted),
             Self::Head(generation) => Ok(generation.logs().pieces(id, range)),
         }
     }
+}
+
+/// The streams of which something may be left.
+fn left(block: &Arc<Block>, deleted: &LogDeleted, ids: RoaringBitmap) -> Result<RoaringBitmap> {
+    const ALL: NanoRange = NanoRange { start: i64::MIN, end: i64::MAX };
+    let mut left = ids;
+    for id in deleted.touched() {
+        if left.contains(id) && block.log_pieces(id, ALL, deleted)?.is_empty() {
+            left.remove(id);
+        }
+    }
+    Ok(left)
 }
 
 impl LogSource for Reader {
@@ -126,13 +152,20 @@ impl LogSource for Reader {
             select,
             labels: Vec::new(),
             places: Vec::new(),
-            parts: self.log_parts(range),
+            parts: Vec::new(),
             filter: None,
             warnings: Mutex::default(),
         };
         let inclusive_end = TimestampMs(millis(range.end).0.saturating_add(1));
         let touched = TimeRange::new(millis(range.start), inclusive_end);
         self.catalog.missing(touched).into_iter().for_each(|text| selection.warn(text));
+        let mut damages = Vec::new();
+        let mut note = |block: &Block, error: &Error| {
+            note_block(&self.catalog, block, error);
+            damages.push(error.to_string());
+        };
+        selection.parts = self.log_parts(range, &mut note).map_err(source_error)?;
+        damages.into_iter().for_each(|text| selection.warn(text));
         selection.filter = PageFilter::new(&selection.select.needles);
         if let Some(tenant) = self.tenant {
             selection.list(tenant).map_err(source_error)?;
@@ -150,7 +183,8 @@ impl LogSource for Reader {
         let selectors = if selectors.is_empty() { &all } else { selectors };
         let mut found = BTreeSet::new();
         let Some(tenant) = self.tenant else { return Ok(Vec::new()) };
-        for part in self.log_parts(range) {
+        let mut note = |block: &Block, error: &Error| note_block(&self.catalog, block, error);
+        for part in self.log_parts(range, &mut note).map_err(source_error)? {
             for matchers in selectors {
                 let listed = part.select(tenant, matchers, range).and_then(|ids| {
                     part.labels(tenant, &ids, &mut |_, pairs| {
@@ -207,7 +241,7 @@ impl Selection {
 
     /// Tells of damage, and remembers it so that the block is left as it is.
     fn note(&self, part: Option<&LogPart>, error: &Error) {
-        if let Some(LogPart::Block(block)) = part {
+        if let Some(LogPart::Block(block, _)) = part {
             note_block(&self.catalog, block, error);
         }
         self.warn(error.to_string());
@@ -245,6 +279,7 @@ impl Selection {
     }
 
     fn load(&self, piece: &Piece, columns: LogColumns) -> Result<Option<Arc<Rows>>, SourceError> {
+        let columns = deleted::columns_for(&piece.cuts, columns);
         let decoded = match &piece.source {
             PieceSource::Rows(rows) => return Ok(Some(Arc::clone(rows))),
             PieceSource::Page(page) => page::decode(&page.bytes, columns)
@@ -252,7 +287,7 @@ impl Selection {
             PieceSource::Stored { block, page, .. } => block.log_page(page, columns),
         };
         match (decoded, &piece.source) {
-            (Ok(rows), _) => Ok(Some(Arc::new(rows))),
+            (Ok(rows), _) => Ok(Some(Arc::new(deleted::without(rows, &piece.cuts)))),
             (Err(error), PieceSource::Stored { block, .. })
                 if error.kind() == ErrorKind::Corrupt =>
             {

@@ -14,35 +14,36 @@ use serde::{Deserialize, Serialize};
 use super::{DAY, Fixture, NOON};
 use crate::Reader;
 use crate::faults::Place;
+pub(super) use model::pushes;
 use tally::{tallied, tally_of};
 
 mod damaged;
 mod model;
 mod tally;
 
-const NOON_NS: i64 = NOON * 1_000_000;
+pub(super) const NOON_NS: i64 = NOON * 1_000_000;
 const DAY_NS: i64 = DAY * 1_000_000;
 const MINUTE_NS: i64 = 60_000_000_000;
-const ALL: NanoRange = NanoRange { start: i64::MIN, end: i64::MAX };
+pub(super) const ALL: NanoRange = NanoRange { start: i64::MIN, end: i64::MAX };
 
 /// An entry: time, line, metadata sorted by name.
-type Entry = (i64, String, Vec<(String, String)>);
+pub(super) type Entry = (i64, String, Vec<(String, String)>);
 
 /// A label set with entries.
-type Stream = (Vec<(String, String)>, Vec<Entry>);
+pub(super) type Stream = (Vec<(String, String)>, Vec<Entry>);
 
 /// A push of the tests: label sets with entries, as JSON.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Push(Vec<Stream>);
+pub(super) struct Push(pub(super) Vec<Stream>);
 
 impl Push {
-    fn of(name: &str, entries: &[(i64, &str)]) -> Self {
+    pub(super) fn of(name: &str, entries: &[(i64, &str)]) -> Self {
         let entry = |(time, line): &(i64, &str)| (*time, (*line).to_owned(), Vec::new());
         let labels = vec![("app".to_owned(), name.to_owned())];
         Self(vec![(labels, entries.iter().map(entry).collect())])
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("it has a JSON form")
     }
 
@@ -81,7 +82,7 @@ impl Push {
     }
 }
 
-fn push(fixture: &Fixture, push: &Push) -> LogOutcome {
+pub(super) fn push(fixture: &Fixture, push: &Push) -> LogOutcome {
     let written = Push::with_batch(&push.encode(), |batch| fixture.store().write_logs("t", batch));
     written.expect("it is written")
 }
@@ -102,19 +103,19 @@ fn a_disk_that_is_nearly_full_refuses_entries_until_there_is_room() {
     assert!(write().is_ok());
 }
 
-fn select(direction: Direction, range: NanoRange) -> LogSelect {
+pub(super) fn select(direction: Direction, range: NanoRange) -> LogSelect {
     let columns = LogColumns { lines: true, metadata: true };
     LogSelect { matchers: Vec::new(), range, direction, columns, needles: Vec::new() }
 }
 
 /// All entries by stream, in the order they are handed out.
-fn answer(reader: &Reader, select: &LogSelect) -> BTreeMap<Labels, Vec<Entry>> {
+pub(super) fn answer(reader: &Reader, select: &LogSelect) -> BTreeMap<Labels, Vec<Entry>> {
     let (found, warnings) = answer_and_warnings(reader, select);
     assert_eq!(warnings, Vec::<String>::new());
     found
 }
 
-fn answer_and_warnings(
+pub(super) fn answer_and_warnings(
     reader: &Reader,
     select: &LogSelect,
 ) -> (BTreeMap<Labels, Vec<Entry>>, Vec<String>) {

@@ -7,6 +7,7 @@ mod deletion;
 mod failpoints;
 mod fixture;
 mod flips;
+mod log_deletion;
 mod logs;
 mod long;
 mod model;

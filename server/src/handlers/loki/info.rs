@@ -1,4 +1,4 @@
-//! `format_query`, `drilldown-limits`, `status/buildinfo` and `delete`.
+//! `format_query`, `drilldown-limits` and `status/buildinfo`.
 
 use std::sync::Arc;
 
@@ -10,7 +10,6 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use super::error::LokiError;
 use super::params::LIMIT_MAX;
 use super::request::LokiRequest;
 use crate::api::stream::Prepared;
@@ -80,18 +79,4 @@ pub async fn build_info() -> Prepared {
         "buildDate": "",
         "goVersion": "",
     }))
-}
-
-/// No deletions are under way.
-pub async fn deletions() -> Prepared {
-    whole(&json!([]))
-}
-
-/// Refuses to delete.
-///
-/// # Errors
-/// Always.
-pub async fn delete() -> Result<Prepared, LokiError> {
-    let text = "deletion of log entries is not available; retention removes them";
-    Err(LokiError::new(StatusCode::NOT_IMPLEMENTED, text))
 }

@@ -10,13 +10,15 @@
 //! | `index` | `index/stats`, `index/volume`, `index/volume_range` |
 //! | `detected` | `detected_labels`, `detected_fields`, `detected_field/{name}/values` |
 //! | `patterns` | `patterns` |
-//! | `info` | `format_query`, `drilldown-limits`, `status/buildinfo`, `delete` |
+//! | `delete` | `delete` |
+//! | `info` | `format_query`, `drilldown-limits`, `status/buildinfo` |
 //! | `request`, `params` | what all of them read: tenants, parameters, times |
 //! | `tenants` | the streams of several tenants as those of one |
 //! | `held` | entries at hand, for a query to run on |
 //! | `answer` | streams, vectors and matrices as JSON |
 //! | `error` | what went wrong, as text |
 
+pub mod delete;
 pub mod detected;
 pub mod export;
 pub mod index;

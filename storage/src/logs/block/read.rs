@@ -10,6 +10,7 @@ use crate::envelope::section;
 use crate::error::{AtPlace, Error, Result};
 use crate::index::ValueSource;
 use crate::logs::counts::{Counts, GroupCounts};
+use crate::logs::deleted::LogDeleted;
 use crate::logs::grams::{GramIndex, INDEX_NUMBER};
 use crate::logs::merge::{Piece, PieceSource};
 use crate::logs::page;
@@ -17,11 +18,16 @@ use crate::logs::rows::Rows;
 use crate::metrics::block::Block;
 
 impl Block {
-    /// What stream `id` has inside `range`, in order of arrival.
+    /// What stream `id` has inside `range` and is not deleted, in order of arrival.
     ///
     /// # Errors
     /// If the directory is damaged.
-    pub(crate) fn log_pieces(self: &Arc<Self>, id: u32, range: NanoRange) -> Result<Vec<Piece>> {
+    pub(crate) fn log_pieces(
+        self: &Arc<Self>,
+        id: u32,
+        range: NanoRange,
+        deleted: &LogDeleted,
+    ) -> Result<Vec<Piece>> {
         let group = self.log_group(id / GROUP_STREAMS)?;
         let pages = group.pages(id % GROUP_STREAMS).ok_or_else(|| {
             let place = self.place(section::DIRECTORY, id / GROUP_STREAMS);
@@ -31,18 +37,22 @@ impl Block {
         let inside = (first..)
             .zip(pages)
             .filter(|(_, page)| page.min < range.end && page.max >= range.start);
-        let piece = |(at, page): (usize, &PagePlace)| Piece {
-            min: page.min,
-            max: page.max,
-            entries: u64::from(page.entries),
-            line_bytes: page.line_bytes,
-            source: PieceSource::Stored {
-                block: Arc::clone(self),
-                page: *page,
-                counts: (id / GROUP_STREAMS, at),
-            },
+        let piece = |(at, page): (usize, &PagePlace)| {
+            let cuts = deleted.cuts(id, (page.min, page.max))?;
+            Some(Piece {
+                min: page.min,
+                max: page.max,
+                entries: u64::from(page.entries),
+                line_bytes: page.line_bytes,
+                source: PieceSource::Stored {
+                    block: Arc::clone(self),
+                    page: *page,
+                    counts: (id / GROUP_STREAMS, at),
+                },
+                cuts,
+            })
         };
-        Ok(inside.map(piece).collect())
+        Ok(inside.filter_map(piece).collect())
     }
 
     /// A group of the directory of a log block.
@@ -123,6 +133,34 @@ impl Block {
         })
     }
 
+    /// The bytes of a page.
+    ///
+    /// # Errors
+    /// If its value is damaged.
+    pub(crate) fn log_page_bytes(&self, place: &PagePlace) -> Result<Vec<u8>> {
+        let mut read = Vec::new();
+        self.with_log_page(place, &mut |bytes| {
+            read.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(read)
+    }
+
+    fn with_log_page(
+        &self,
+        place: &PagePlace,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.with_body(section::LOG_PAGES, place.number, &mut |body| {
+            let start = place.offset as usize;
+            let bytes = body.get(start..).and_then(|rest| rest.get(..place.length as usize));
+            read(bytes.ok_or_else(|| {
+                let place = self.place(section::LOG_PAGES, place.number);
+                Error::corrupt(place, "a page lies outside")
+            })?)
+        })
+    }
+
     /// Decodes a page.
     ///
     /// # Errors
@@ -130,10 +168,7 @@ impl Block {
     pub(crate) fn log_page(&self, place: &PagePlace, wanted: LogColumns) -> Result<Rows> {
         let at = || self.place(section::LOG_PAGES, place.number);
         let mut rows = Rows::default();
-        self.with_body(section::LOG_PAGES, place.number, &mut |body| {
-            let start = place.offset as usize;
-            let bytes = body.get(start..).and_then(|rest| rest.get(..place.length as usize));
-            let bytes = bytes.ok_or_else(|| Error::corrupt(at(), "a page lies outside"))?;
+        self.with_log_page(place, &mut |bytes| {
             rows = page::decode(bytes, wanted).at(at)?;
             Ok(())
         })?;

@@ -1,6 +1,7 @@
 //! Writes a log block, stream by stream, in one pass and in bounded memory: all but the current
 //! value waits in a [`Spool`], as pages lie behind the index in the file.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 
 use ephemeris_model::{TimeRange, TimestampMs};
@@ -81,16 +82,16 @@ impl LogBlockWriter {
     /// out.
     ///
     /// # Errors
-    /// If they do not, or the block cannot be written.
-    pub fn push<'p>(
+    /// If they do not, the block cannot be written, or what `pages` brings.
+    pub fn push<P: Borrow<Page>>(
         &mut self,
         tenant: TenantId,
         labels: &[(&str, &str)],
-        pages: impl IntoIterator<Item = &'p Page>,
+        pages: impl IntoIterator<Item = Result<P>>,
     ) -> Result<()> {
         let mut places = Vec::new();
         for page in pages {
-            places.push(self.put_page(page)?);
+            places.push(self.put_page(page?.borrow())?);
         }
         if places.is_empty() {
             return Ok(());
@@ -223,6 +224,7 @@ impl LogBlockWriter {
             bytes,
             series_count: u64::from(manifest.series_count),
             sample_count: manifest.sample_count,
+            arrival: id,
         })
     }
 }

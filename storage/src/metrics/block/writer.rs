@@ -336,6 +336,7 @@ impl BlockWriter {
             bytes,
             series_count: u64::from(manifest.series_count),
             sample_count: manifest.sample_count,
+            arrival: id,
         })
     }
 }

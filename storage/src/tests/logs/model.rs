@@ -45,7 +45,7 @@ enum Step {
     Reopen,
 }
 
-fn pushes() -> impl Strategy<Value = Push> {
+pub(in crate::tests) fn pushes() -> impl Strategy<Value = Push> {
     let labels = proptest::sample::select(vec![
         vec![("app", "a")],
         vec![("app", "b"), ("job", "x")],
