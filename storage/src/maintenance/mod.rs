@@ -6,6 +6,7 @@
 pub mod compact;
 mod delete;
 mod merge;
+mod order;
 mod retention;
 mod seal;
 mod seal_logs;

@@ -349,14 +349,6 @@ impl TenantView<'_> {
         Labels::from_sorted(self.pairs(id))
     }
 
-    /// The values of a label name, with the series of each.
-    pub(crate) fn series_by_value(
-        &self,
-        name: &str,
-    ) -> impl Iterator<Item = (&str, RoaringBitmap)> {
-        self.index.series_by_value(name)
-    }
-
     /// Sorted label names of all series, or of `among`.
     pub(crate) fn label_names(&self, among: Option<&RoaringBitmap>) -> Vec<String> {
         let mut places = among.into_iter().flatten().filter_map(|id| self.identity.labels_at(id));
