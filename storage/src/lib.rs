@@ -85,6 +85,7 @@ pub mod series;
 mod snapshot;
 mod stats;
 mod store;
+mod strings;
 pub mod verify;
 mod version;
 mod wal;

@@ -19,9 +19,9 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
 use super::canonical;
-use super::table::place;
 use super::tenant::{LabelsAt, LookedUp, TenantIndex};
 use crate::series::TenantId;
+use crate::strings::table::place;
 
 /// Ids that lie together: they share a lock and an allocation.
 pub(crate) const EXTENT_SERIES: u32 = 4096;

@@ -4,9 +4,9 @@ use ephemeris_model::MatchOp;
 use ephemeris_model::Matcher;
 use roaring::RoaringBitmap;
 
-use super::dictionary::{Dictionary, Tag};
 use super::postings::Postings;
 use crate::encoding::{Input, put_varint};
+use crate::strings::{Dictionary, Tag};
 
 /// Bytes of a slab of label sets.
 const SLAB_BYTES: usize = 16 << 10;
