@@ -55,8 +55,9 @@
 //!
 //! # Lock order
 //! `Work::merging`, then `Work::sealing`, then `Work::wal_files`, then `Inner::open`, then
-//! `Inner::version`; a lock may be left out, never taken before one of those. In the head: the index of a tenant, then a shard of the table; the lock of an extent is
-//! held alone. The WAL's own lock is a leaf.
+//! `Inner::version`; a lock may be left out, never taken before one of those. In the head: the index
+//! of a tenant, then a shard of the table; the lock of an extent is held alone. The WAL's own lock
+//! and that of `Work::sealed` are leaves.
 //!
 //! When you add something to a request, also give it a bit in the verdicts (`write::items`), a place
 //! in [`metrics::samples::SeriesSamples`] or beside it, and a column in the block.
@@ -84,6 +85,7 @@ pub mod series;
 mod snapshot;
 mod stats;
 mod store;
+mod strings;
 pub mod verify;
 mod version;
 mod wal;

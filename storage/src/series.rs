@@ -65,21 +65,29 @@ pub fn encode_labels(labels: &[(&str, &str)]) -> Vec<u8> {
 /// Appends bytes that sort, compared as bytes, as [`series_order`] sorts the label sets. Sorting
 /// many series by them is several times faster.
 pub fn order_key(labels: &[(&str, &str)], out: &mut Vec<u8>) {
-    let mut put = |text: &str| {
-        for &byte in text.as_bytes() {
-            out.push(byte);
-            if byte == 0 {
-                out.push(2);
-            }
-        }
-        // Ends a text so that it sorts before all it is the beginning of.
-        out.extend_from_slice(&[0, 1]);
-    };
-    leading_values(labels.iter().copied()).into_iter().for_each(&mut put);
+    leading_key(labels, out);
     for (name, value) in others(labels.iter().copied()) {
-        put(name);
-        put(value);
+        put_text(name, out);
+        put_text(value, out);
     }
+}
+
+/// The beginning of [`order_key`]: what label sets are sorted by first.
+pub fn leading_key(labels: &[(&str, &str)], out: &mut Vec<u8>) {
+    for value in leading_values(labels.iter().copied()) {
+        put_text(value, out);
+    }
+}
+
+fn put_text(text: &str, out: &mut Vec<u8>) {
+    for &byte in text.as_bytes() {
+        out.push(byte);
+        if byte == 0 {
+            out.push(2);
+        }
+    }
+    // Ends a text so that it sorts before all it is the beginning of.
+    out.extend_from_slice(&[0, 1]);
 }
 
 #[cfg(test)]

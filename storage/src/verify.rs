@@ -158,7 +158,7 @@ impl Contents<'_> {
         let mut all = RoaringBitmap::new();
         all.insert_range(series);
         let mut holders: HashMap<(String, String), RoaringBitmap> = HashMap::new();
-        let read = block.series_labels(&all, &mut |id, pairs| {
+        let read = block.labels_of_many(&all, &mut |id, pairs| {
             for (name, value) in pairs {
                 let key = ((*name).to_owned(), (*value).to_owned());
                 holders.entry(key).or_default().insert(id);

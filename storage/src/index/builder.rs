@@ -3,9 +3,7 @@
 //! Memory: one run of eight bytes where a label's value changes from one series to the next, and
 //! each value once. Runs are few because of the order.
 
-use std::hash::BuildHasher;
-
-use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::{BuildHasher, RandomState};
 
 use super::columns::{self, Column, PAGE_SERIES, ValueRun};
 use super::dictionary::{self, FRAME_LEN};
@@ -15,6 +13,7 @@ use super::postings::{self, Run};
 use crate::encoding::put_varint;
 use crate::envelope::{self, Zip, section};
 use crate::error::{Error, Result};
+use crate::strings::Dictionary;
 
 /// Posting lists in a group, at most.
 const GROUP_LEN: usize = 256;
@@ -63,15 +62,14 @@ pub struct IndexBuilder {
     /// Names of the series before, in order.
     previous: Vec<usize>,
     current: Vec<usize>,
-    hasher: DefaultHashBuilder,
+    random: RandomState,
 }
 
 /// All that is known of one name.
 struct NameColumn {
     name: String,
     /// Values by temporary number, in order of arrival.
-    values: Vec<Box<str>>,
-    numbers: HashTable<u32>,
+    values: Dictionary,
     /// Where the value changes: first series and temporary number.
     runs: Vec<ValueRun>,
     /// Temporary number at the series before.
@@ -97,7 +95,7 @@ impl IndexBuilder {
                 Some(&at) if self.names[at].name == *name => at,
                 _ => self.name(name),
             };
-            self.names[at].set(id, value, &self.hasher);
+            self.names[at].set(id, value)?;
             self.current.push(at);
         }
         for &at in &self.previous {
@@ -111,7 +109,8 @@ impl IndexBuilder {
         let next = self.names.len();
         let at = *self.by_name.entry_ref(name).or_insert(next);
         if at == next {
-            self.names.push(NameColumn::new(name));
+            let seed = self.random.hash_one(name);
+            self.names.push(NameColumn::new(name, seed));
         }
         at
     }
@@ -172,11 +171,10 @@ impl IndexBuilder {
 }
 
 impl NameColumn {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, seed: u64) -> Self {
         Self {
             name: name.to_owned(),
-            values: Vec::new(),
-            numbers: HashTable::new(),
+            values: Dictionary::new(seed),
             runs: Vec::new(),
             value: ABSENT,
             seen: 0,
@@ -184,24 +182,20 @@ impl NameColumn {
     }
 
     /// Series `id` has `value`.
-    fn set(&mut self, id: u32, value: &str, hasher: &DefaultHashBuilder) {
+    fn set(&mut self, id: u32, value: &str) -> Result<()> {
         self.seen = id + 1;
-        if self.values.get(self.value as usize).is_some_and(|current| **current == *value) {
-            return;
+        if self.value != ABSENT && self.values.get(self.value) == value {
+            return Ok(());
         }
-        let hash = hasher.hash_one(value);
-        let values = &mut self.values;
-        let found = self.numbers.find(hash, |&n| *values[n as usize] == *value);
-        self.value = if let Some(&number) = found {
-            number
-        } else {
-            let number = u32::try_from(values.len()).unwrap_or(ABSENT);
-            values.push(value.into());
-            let rehash = |&n: &u32| hasher.hash_one(&*values[n as usize]);
-            self.numbers.insert_unique(hash, number, rehash);
-            number
-        };
+        let tag = self.values.tag(value);
+        let found = self.values.find(tag, value);
+        let number = found.or_else(|| self.values.insert(tag, value));
+        self.value = number.ok_or_else(|| {
+            let (name, count) = (&self.name, self.values.len());
+            Error::Limit(format!("{count} values of label {name:?} take 4 GiB; more have no place"))
+        })?;
         self.runs.push(ValueRun { start: id, value: self.value });
+        Ok(())
     }
 
     /// Ends the run if series `id` lacks the label.
@@ -220,20 +214,25 @@ impl NameColumn {
         out: &mut IndexSections,
         rows: &mut Vec<u8>,
     ) -> Result<()> {
-        let mut order: Vec<u32> = (0..).take(self.values.len()).collect();
-        order.sort_unstable_by(|&a, &b| self.values[a as usize].cmp(&self.values[b as usize]));
-        let mut ranks = vec![0u32; order.len()];
+        let value_count = self.values.len();
+        let mut order: Vec<u32> = (0..).take(value_count).collect();
+        order.sort_unstable_by(|&a, &b| self.values.get(a).cmp(self.values.get(b)));
+        let frames = self.put_frames(&order, out)?;
+        // What is done is freed: with many values each step takes as much memory as the one before.
+        self.values = Dictionary::default();
+        let mut ranks = vec![0u32; value_count];
         order.iter().zip(1..).for_each(|(&number, rank)| ranks[number as usize] = rank);
+        drop(order);
         for run in &mut self.runs {
             run.value = ranks.get(run.value as usize).copied().unwrap_or(0);
         }
-        let frames = self.put_frames(&order, out)?;
-        let groups = self.put_postings(series_count, out)?;
+        drop(ranks);
+        let groups = self.put_postings(value_count, series_count, out)?;
         let mut series = Vec::new();
         postings::put(&self.present(series_count), &mut series);
         let parts = NameParts {
             name: &self.name,
-            value_count: u32::try_from(order.len()).unwrap_or(u32::MAX),
+            value_count: u32::try_from(value_count).unwrap_or(u32::MAX),
             series: &series,
             frames: &frames,
             groups: &groups,
@@ -245,7 +244,7 @@ impl NameColumn {
     fn put_frames(&self, order: &[u32], out: &mut IndexSections) -> Result<Vec<FrameRef>> {
         let mut frames = Vec::new();
         for numbers in order.chunks(FRAME_LEN) {
-            let values: Vec<&str> = numbers.iter().map(|&n| &*self.values[n as usize]).collect();
+            let values: Vec<&str> = numbers.iter().map(|&n| self.values.get(n)).collect();
             let mut bytes = Vec::new();
             dictionary::put_frame(&values, &mut bytes)?;
             let item = out.dictionaries.add(&bytes)?;
@@ -274,23 +273,29 @@ impl NameColumn {
         joined
     }
 
-    fn put_postings(&self, series_count: u32, out: &mut IndexSections) -> Result<Vec<GroupRef>> {
-        // By value, each in order of series: a stable sort by counting.
-        let mut ends = vec![0usize; self.values.len() + 1];
+    fn put_postings(
+        &self,
+        value_count: usize,
+        series_count: u32,
+        out: &mut IndexSections,
+    ) -> Result<Vec<GroupRef>> {
+        // By value, each in order of series: a stable sort by counting. There are no more runs than
+        // series.
+        let mut ends = vec![0u32; value_count + 1];
         self.present_runs(series_count).for_each(|(rank, _)| ends[rank as usize] += 1);
         let mut sum = 0;
         for end in &mut ends {
             sum += *end;
             *end = sum;
         }
-        let mut places: Vec<usize> = ends.clone();
-        let mut sorted = vec![Run { start: 0, end: 0 }; sum];
+        let mut places = ends.clone();
+        let mut sorted = vec![Run { start: 0, end: 0 }; sum as usize];
         for (rank, run) in self.present_runs(series_count) {
             let place = &mut places[rank as usize - 1];
-            sorted[*place] = run;
+            sorted[*place as usize] = run;
             *place += 1;
         }
-        let lists = ends.windows(2).map(|pair| &sorted[pair[0]..pair[1]]);
+        let lists = ends.windows(2).map(|pair| &sorted[pair[0] as usize..pair[1] as usize]);
         put_groups(lists, out)
     }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 
 use super::builder::IndexPlace;
@@ -111,7 +112,7 @@ impl TenantIndex {
             _ => Box::new(0..name.value_count),
         };
         let mut values = Vec::new();
-        let mut texts = Texts::new(self, reading);
+        let mut texts = Texts::new(self, reading, 0);
         for number in numbers {
             values.push(texts.get(name, number)?.to_owned());
         }
@@ -187,14 +188,38 @@ impl TenantIndex {
         ids: &RoaringBitmap,
         visit: &mut LabelVisitor<'_>,
     ) -> Result<()> {
-        let mut texts = Texts::new(self, reading);
+        self.labels_with(&mut Texts::new(self, reading, 0), ids, visit)
+    }
+
+    /// As [`TenantIndex::labels`], for many series one after the other: frames of dictionaries are
+    /// kept meanwhile, up to `keep_bytes_max`.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub fn labels_of_many(
+        &self,
+        reading: Reading<'_>,
+        ids: &RoaringBitmap,
+        keep_bytes_max: usize,
+        visit: &mut LabelVisitor<'_>,
+    ) -> Result<()> {
+        self.labels_with(&mut Texts::new(self, reading, keep_bytes_max), ids, visit)
+    }
+
+    fn labels_with(
+        &self,
+        texts: &mut Texts<'_>,
+        ids: &RoaringBitmap,
+        visit: &mut LabelVisitor<'_>,
+    ) -> Result<()> {
+        let reading = texts.reading;
         let mut rows = Rows::default();
         for page in self.pages_of(ids) {
             let columns = self.label_page(reading, page)?;
             let first = page * PAGE_SERIES;
             let within: Vec<u32> =
                 ids.range(first..first.saturating_add(PAGE_SERIES)).map(|id| id - first).collect();
-            rows.fill(self, &columns, &within, &mut texts)?;
+            rows.fill(self, &columns, &within, texts)?;
             rows.visit(self, first, &within, visit);
         }
         Ok(())
@@ -231,11 +256,32 @@ struct Texts<'a> {
     index: &'a TenantIndex,
     reading: Reading<'a>,
     last: Option<(ItemRef, Arc<Frame>)>,
+    /// Frames beside those that all readers share: a few values of each may be wanted, all over a
+    /// large dictionary, and again in the next page.
+    kept: HashMap<ItemRef, Arc<Frame>>,
+    kept_bytes: usize,
+    keep_bytes_max: usize,
 }
 
 impl<'a> Texts<'a> {
-    const fn new(index: &'a TenantIndex, reading: Reading<'a>) -> Self {
-        Self { index, reading, last: None }
+    fn new(index: &'a TenantIndex, reading: Reading<'a>, keep_bytes_max: usize) -> Self {
+        Self { index, reading, last: None, kept: HashMap::new(), kept_bytes: 0, keep_bytes_max }
+    }
+
+    fn frame(&mut self, name: &Name, at: usize, item: ItemRef) -> Result<Arc<Frame>> {
+        if let Some(frame) = self.kept.get(&item) {
+            return Ok(Arc::clone(frame));
+        }
+        let frame = self.index.frame(self.reading, name, at)?;
+        if self.keep_bytes_max > 0 {
+            if self.kept_bytes + frame.bytes() > self.keep_bytes_max {
+                self.kept.clear();
+                self.kept_bytes = 0;
+            }
+            self.kept_bytes += frame.bytes();
+            self.kept.insert(item, Arc::clone(&frame));
+        }
+        Ok(frame)
     }
 
     fn get(&mut self, name: &Name, number: u32) -> Result<&str> {
@@ -244,7 +290,7 @@ impl<'a> Texts<'a> {
         let at = number as usize / FRAME_LEN;
         let item = name.frames.get(at).ok_or_else(missing)?.item;
         if self.last.as_ref().is_none_or(|(last, _)| *last != item) {
-            self.last = Some((item, self.index.frame(self.reading, name, at)?));
+            self.last = Some((item, self.frame(name, at, item)?));
         }
         let frame = self.last.as_ref().map(|(_, frame)| frame);
         frame.and_then(|frame| frame.get(number as usize % FRAME_LEN)).ok_or_else(missing)
@@ -279,18 +325,24 @@ impl Rows {
         for column in columns {
             let name = &index.names[column.name as usize];
             let mut wanted = within.iter().peekable();
-            let mut runs = Vec::new();
+            let (mut runs, mut values) = (Vec::new(), Vec::new());
             for (i, run) in column.runs.iter().enumerate() {
                 let end = column.runs.get(i + 1).map_or(u32::MAX, |next| next.start);
                 if wanted.next_if(|id| **id < end).is_none() {
                     continue;
                 }
                 while wanted.next_if(|id| **id < end).is_some() {}
-                let start = self.text.len();
                 if run.value > 0 {
-                    self.text.push_str(texts.get(name, run.value - 1)?);
+                    values.push((run.value - 1, runs.len()));
                 }
-                runs.push((run.start, start..self.text.len()));
+                runs.push((run.start, 0..0));
+            }
+            // By value, so that a frame of the dictionary is decoded once.
+            values.sort_unstable();
+            for (value, at) in values {
+                let start = self.text.len();
+                self.text.push_str(texts.get(name, value)?);
+                runs[at].1 = start..self.text.len();
             }
             self.columns.push(RowColumn { name: column.name, runs });
         }

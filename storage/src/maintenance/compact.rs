@@ -32,8 +32,11 @@ const SETTLED_AFTER_MS: i64 = 6 * 60 * 60 * 1000;
 const CHEAP_BYTES: u64 = 4 << 20;
 /// Blocks of a partition beyond which the small ones are merged whatever their sizes.
 const BLOCKS_MAX: usize = 8;
-/// Blocks merged at once, at most: each takes a page of memory.
+/// Blocks merged at once, at most: each takes a page of memory, and label sets.
 const MERGED_MAX: usize = 32;
+/// Label sets of a block that are read at once. Where each series has a value of its own, they lie
+/// all over the dictionary, which is unzipped once for all of them.
+const LABELS_AT_ONCE: u32 = 1 << 15;
 
 /// Which blocks to merge next, at time `now`; `None` if none are worth it. All blocks named are of
 /// one partition.
@@ -186,6 +189,9 @@ struct Cursor<'a> {
     keep: TimeRange,
     /// The first series that was not read.
     next_id: u32,
+    /// Label sets of series that are read next, up to `labels_end`.
+    labels: BTreeMap<u32, Labels>,
+    labels_end: u32,
     rows: VecDeque<Row>,
 }
 
@@ -197,7 +203,8 @@ impl<'a> Cursor<'a> {
     ) -> Result<Self, MergeError> {
         let deleted = Deleted::of(block, tombstones, None);
         let deleted = deleted.map_err(|error| MergeError::of(block, error))?;
-        let mut cursor = Self { block, deleted, keep, next_id: 0, rows: VecDeque::new() };
+        let (labels, rows) = (BTreeMap::new(), VecDeque::new());
+        let mut cursor = Self { block, deleted, keep, next_id: 0, labels, labels_end: 0, rows };
         cursor.fill()?;
         Ok(cursor)
     }
@@ -223,14 +230,25 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn read_page(&mut self, page: std::ops::Range<u32>) -> Result<()> {
-        let ids: Vec<u32> = page.clone().collect();
-        let mut bitmap = RoaringBitmap::new();
-        bitmap.insert_range(page);
-        let mut labels = BTreeMap::new();
-        self.block.series_labels(&bitmap, &mut |id, pairs| {
+    /// Reads label sets up to series `end` at least.
+    fn read_labels(&mut self, end: u32) -> Result<()> {
+        let count = u32::try_from(self.block.row().series_count).unwrap_or(u32::MAX);
+        let end = end.max(self.labels_end.saturating_add(LABELS_AT_ONCE).min(count));
+        let mut ids = RoaringBitmap::new();
+        ids.insert_range(self.labels_end..end);
+        let labels = &mut self.labels;
+        self.block.labels_of_many(&ids, &mut |id, pairs| {
             labels.insert(id, Labels::from_sorted(pairs.iter().copied()));
         })?;
+        self.labels_end = end;
+        Ok(())
+    }
+
+    fn read_page(&mut self, page: std::ops::Range<u32>) -> Result<()> {
+        let ids: Vec<u32> = page.clone().collect();
+        if page.end > self.labels_end {
+            self.read_labels(page.end)?;
+        }
         let exemplars = self.block.exemplars(&ids, self.keep)?;
         let mut exemplars: BTreeMap<u32, Vec<Exemplar>> = exemplars.into_iter().collect();
         let mut damage = Vec::new();
@@ -245,11 +263,12 @@ impl<'a> Cursor<'a> {
             let mut exemplars = exemplars.remove(&id).unwrap_or_default();
             self.deleted.remove_from(id, &mut samples);
             self.deleted.remove_exemplars(id, &mut exemplars);
+            let labels = self.labels.remove(&id);
             if samples.is_empty() && exemplars.is_empty() {
                 continue;
             }
             let tenant = block.tenants().find(|(_, series)| series.contains(&id));
-            let Some(((tenant, _), labels)) = tenant.zip(labels.remove(&id)) else {
+            let Some(((tenant, _), labels)) = tenant.zip(labels) else {
                 return Err(Error::corrupt(
                     format!("block {}", block.row().id.0),
                     "a series has no labels",

@@ -8,6 +8,7 @@ mod delete;
 mod delete_logs;
 mod merge;
 mod merge_logs;
+mod order;
 mod retention;
 mod seal;
 mod seal_logs;

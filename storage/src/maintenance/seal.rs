@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use ephemeris_model::{Exemplar, Labels, METRIC_NAME, TimeRange, TimestampMs};
+use ephemeris_model::{Exemplar, Labels, METRIC_NAME, Matcher, TimeRange, TimestampMs};
 use roaring::RoaringBitmap;
 
 use crate::catalog::{BlockRow, CatalogChange};
@@ -18,13 +18,15 @@ use crate::error::Result;
 use crate::faults::Place;
 use crate::metrics::block::BlockWriter;
 use crate::metrics::head::generation::Generation;
-use crate::metrics::head::identity::{Identity, TenantView};
+use crate::metrics::head::identity::Identity;
 use crate::metrics::samples::SeriesSamples;
-use crate::series::{TenantId, order_key};
+use crate::series::TenantId;
 use crate::store::{Inner, Open};
 use crate::version::Version;
 use crate::wal::Wal;
 use crate::wal::record::HEADER_BYTES;
+
+use super::order::SeriesOrder;
 
 /// Blocks written at once; samples of more days take more passes over the head.
 const WRITERS_MAX: usize = 8;
@@ -275,23 +277,31 @@ impl<'a> SealRun<'a> {
 
     fn seal_tenant(&mut self, tenant: TenantId, writers: &mut Writers<'_>) -> Result<()> {
         let identity = Arc::clone(self.generation.identity());
-        let filled = &self.filled;
-        let metrics = identity.with_tenant(tenant, |view| {
-            let mut metrics: Vec<(String, RoaringBitmap)> = view
-                .series_by_value(METRIC_NAME)
-                .map(|(name, ids)| (name.to_owned(), ids & filled))
-                .collect();
-            metrics.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-            metrics
-        });
-        for (_, ids) in metrics.unwrap_or_default() {
-            let sorted = identity.with_tenant(tenant, |view| in_series_order(view, &ids));
-            for ids in sorted.unwrap_or_default().chunks(LABELS_AT_ONCE) {
-                let labels: Option<Vec<Labels>> = identity
-                    .with_tenant(tenant, |view| ids.iter().map(|&id| view.labels(id)).collect());
-                for (&id, labels) in ids.iter().zip(labels.unwrap_or_default()) {
-                    self.seal_series(tenant, id, &labels, writers)?;
-                }
+        let names = identity.with_tenant(tenant, |view| view.label_values(METRIC_NAME, None));
+        let order = SeriesOrder { identity: &identity, tenant };
+        for name in names.unwrap_or_default() {
+            let metric = [Matcher::equal(METRIC_NAME, name)];
+            // One metric at a time: meanwhile nobody can make a series.
+            let ids = identity.with_tenant(tenant, |view| view.select(&metric));
+            for group in order.groups(ids.unwrap_or_default() & &self.filled) {
+                self.seal_sorted(&identity, tenant, &order.sort(&group), writers)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn seal_sorted(
+        &mut self,
+        identity: &Identity,
+        tenant: TenantId,
+        sorted: &[u32],
+        writers: &mut Writers<'_>,
+    ) -> Result<()> {
+        for ids in sorted.chunks(LABELS_AT_ONCE) {
+            let labels: Option<Vec<Labels>> = identity
+                .with_tenant(tenant, |view| ids.iter().map(|&id| view.labels(id)).collect());
+            for (&id, labels) in ids.iter().zip(labels.unwrap_or_default()) {
+                self.seal_series(tenant, id, &labels, writers)?;
             }
         }
         Ok(())
@@ -309,22 +319,6 @@ impl<'a> SealRun<'a> {
         let pairs: Vec<(&str, &str)> = labels.iter().collect();
         writers.push(tenant, &pairs, &self.samples, &exemplars, self.keep)
     }
-}
-
-/// Ids of one metric in the order blocks keep series in.
-pub(super) fn in_series_order(view: &TenantView<'_>, ids: &RoaringBitmap) -> Vec<u32> {
-    let mut keys = Vec::new();
-    let mut pairs = Vec::with_capacity(16);
-    let mut places: Vec<(u32, std::ops::Range<usize>)> = Vec::new();
-    for id in ids {
-        pairs.clear();
-        pairs.extend(view.pairs(id));
-        let start = keys.len();
-        order_key(&pairs, &mut keys);
-        places.push((id, start..keys.len()));
-    }
-    places.sort_unstable_by(|(_, a), (_, b)| keys[a.clone()].cmp(&keys[b.clone()]));
-    places.into_iter().map(|(id, _)| id).collect()
 }
 
 /// The blocks being written, by day.

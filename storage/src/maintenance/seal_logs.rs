@@ -9,7 +9,7 @@ use ephemeris_model::logs::NANOS_PER_MILLI;
 use ephemeris_model::{LogColumns, TimeRange, TimestampMs};
 use roaring::RoaringBitmap;
 
-use super::seal::in_series_order;
+use super::order::SeriesOrder;
 use crate::catalog::BlockRow;
 use crate::error::{AtPlace, Result};
 use crate::logs::block::LogBlockWriter;
@@ -83,11 +83,8 @@ struct Run<'a> {
 impl Run<'_> {
     fn tenant(&mut self, tenant: TenantId) -> Result<()> {
         let identity = self.head.identity();
-        let sorted = identity.with_tenant(tenant, |view| {
-            let all: RoaringBitmap = view.select(&[]);
-            in_series_order(view, &all)
-        });
-        for id in sorted.unwrap_or_default() {
+        let all: Option<RoaringBitmap> = identity.with_tenant(tenant, |view| view.select(&[]));
+        for id in (SeriesOrder { identity, tenant }).sort(&all.unwrap_or_default()) {
             let labels = identity.with_tenant(tenant, |view| view.labels(id));
             let Some(labels) = labels else { continue };
             let pairs: Vec<(&str, &str)> = labels.iter().collect();

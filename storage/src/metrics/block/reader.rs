@@ -27,6 +27,9 @@ pub use crate::index::LabelVisitor;
 /// Takes a series' id and its samples.
 pub type SampleVisitor<'a> = dyn FnMut(u32, &SeriesSamples) -> Result<()> + 'a;
 
+/// Frames of dictionaries a merge keeps of each block.
+const MERGE_FRAMES_BYTES: usize = 32 << 20;
+
 /// An open block. Threads share it.
 pub struct Block {
     rocks: Arc<Rocks>,
@@ -158,6 +161,24 @@ impl Block {
                 self.index(place)?.labels(self.reading(), &wanted, &mut |id, labels| {
                     visit(first + id, labels);
                 })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Block::series_labels`], for a merge: it wants those of many series, which are looked
+    /// for together.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub fn labels_of_many(&self, ids: &RoaringBitmap, visit: &mut LabelVisitor<'_>) -> Result<()> {
+        for place in &self.manifest.tenants {
+            let wanted = shift_down(ids, place);
+            if !wanted.is_empty() {
+                let first = place.first_series;
+                let mut visit = |id: u32, labels: &[(&str, &str)]| visit(first + id, labels);
+                let index = self.index(place)?;
+                index.labels_of_many(self.reading(), &wanted, MERGE_FRAMES_BYTES, &mut visit)?;
             }
         }
         Ok(())

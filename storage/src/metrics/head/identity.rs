@@ -19,9 +19,9 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
 use super::canonical;
-use super::table::place;
 use super::tenant::{LabelsAt, LookedUp, TenantIndex};
 use crate::series::TenantId;
+use crate::strings::table::place;
 
 /// Ids that lie together: they share a lock and an allocation.
 pub(crate) const EXTENT_SERIES: u32 = 4096;
@@ -347,14 +347,6 @@ impl TenantView<'_> {
     /// The label set of a series of this tenant.
     pub(crate) fn labels(&self, id: u32) -> Labels {
         Labels::from_sorted(self.pairs(id))
-    }
-
-    /// The values of a label name, with the series of each.
-    pub(crate) fn series_by_value(
-        &self,
-        name: &str,
-    ) -> impl Iterator<Item = (&str, RoaringBitmap)> {
-        self.index.series_by_value(name)
     }
 
     /// Sorted label names of all series, or of `among`.

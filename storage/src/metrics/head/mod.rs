@@ -13,11 +13,8 @@ pub(crate) mod identity;
 mod arena;
 mod canonical;
 mod chunk;
-mod dictionary;
 mod extent;
 mod postings;
-mod segments;
-mod table;
 mod tenant;
 
 #[cfg(test)]

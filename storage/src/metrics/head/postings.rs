@@ -6,8 +6,8 @@
 
 use roaring::RoaringBitmap;
 
-use super::segments::Segments;
 use crate::encoding::{Input, put_varint};
+use crate::strings::segments::Segments;
 
 /// Runs up to this length are added to a set id by id.
 const SHORT_RUN: u32 = 16;

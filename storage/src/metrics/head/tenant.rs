@@ -4,9 +4,9 @@ use ephemeris_model::MatchOp;
 use ephemeris_model::Matcher;
 use roaring::RoaringBitmap;
 
-use super::dictionary::{Dictionary, Tag};
 use super::postings::Postings;
 use crate::encoding::{Input, put_varint};
+use crate::strings::{Dictionary, Tag};
 
 /// Bytes of a slab of label sets.
 const SLAB_BYTES: usize = 16 << 10;
@@ -82,19 +82,41 @@ impl TenantIndex {
     }
 
     /// Looks up each label of a set sorted by name; answers whether all of them are known, without
-    /// which the set is new. `found` is what the other questions want to know.
+    /// which the set is new. `found` is what the other questions want to know; from one set to the
+    /// next it is kept for the same index.
     pub(super) fn look_up(&self, labels: &[(&str, &str)], found: &mut LookedUp) -> bool {
-        found.labels.clear();
-        for (name, value) in labels {
-            found.labels.push(self.find_label(name, value));
+        for (at, &label) in labels.iter().enumerate() {
+            let known = self.find_label(label, found.labels.get(at).copied());
+            match found.labels.get_mut(at) {
+                Some(place) => *place = known,
+                None => found.labels.push(known),
+            }
         }
+        found.labels.truncate(labels.len());
         found.encode().is_some()
     }
 
-    fn find_label(&self, name: &str, value: &str) -> Known {
-        let tag = self.names.tag(name);
-        let Some(number) = self.names.find(tag, name) else { return Known::Neither(tag) };
+    /// `before` is what is known of the label in the same place of the set before: mostly it has
+    /// the same name, and often the same value.
+    fn find_label(&self, (name, value): (&str, &str), before: Option<Known>) -> Known {
+        let before = match before {
+            Some(Known::Both(number, value)) if self.names.get(number) == name => {
+                Some((number, value))
+            }
+            _ => None,
+        };
+        let number = match before {
+            Some((number, _)) => number,
+            None => {
+                let tag = self.names.tag(name);
+                let Some(number) = self.names.find(tag, name) else { return Known::Neither(tag) };
+                number
+            }
+        };
         let values = &self.by_name[number as usize].values;
+        if let Some((_, same)) = before.filter(|&(_, same)| values.get(same) == value) {
+            return Known::Both(number, same);
+        }
         let tag = values.tag(value);
         values.find(tag, value).map_or(Known::Name(number, tag), |value| Known::Both(number, value))
     }
@@ -196,17 +218,6 @@ impl TenantIndex {
     /// All series.
     fn all(&self) -> RoaringBitmap {
         self.all.to_bitmap(ALL)
-    }
-
-    /// The values of a label name, with the series of each, in order of arrival.
-    pub(super) fn series_by_value(
-        &self,
-        name: &str,
-    ) -> impl Iterator<Item = (&str, RoaringBitmap)> {
-        let found = self.names.number(name).map(|number| &self.by_name[number as usize]);
-        found.into_iter().flat_map(|name| {
-            name.values.iter().map(|(number, value)| (value, name.postings.to_bitmap(number)))
-        })
     }
 
     /// The series that satisfy all matchers. `labels_of` finds the label set of a series.

@@ -187,3 +187,37 @@ fn what_the_visitor_says_ends_the_reading() {
     });
     assert!(read.is_err() && damage.is_empty() && visits == 1);
 }
+
+#[test]
+fn labels_of_many_series_lie_all_over_the_dictionary_and_are_found() {
+    let blocks = Blocks::new();
+    let mut samples = SeriesSamples::default();
+    samples.push(1, 1.0);
+    let one = |n: u32| Series {
+        tenant: TenantId(0),
+        labels: vec![
+            ("__name__".to_owned(), "m".to_owned()),
+            ("instance".to_owned(), format!("{n:05}")),
+            // In another order than the series: more values than two frames have.
+            ("terminal".to_owned(), format!("t{:05}", n * 2_689 % 9_973)),
+        ],
+        samples: samples.clone(),
+        exemplars: Vec::new(),
+    };
+    let all: Vec<Series> = (0..5_000).map(one).collect();
+    let block = blocks.write(&all);
+    let ids = block.select(TenantId(0), &[]).expect("it is whole");
+    let mut wanted = Vec::new();
+    let mut see = |id: u32, labels: &[(&str, &str)]| wanted.push((id, format!("{labels:?}")));
+    block.series_labels(&ids, &mut see).expect("it is whole");
+    let labels = (0..).zip(&all).map(|(id, series)| (id, format!("{:?}", series.labels())));
+    assert_eq!(wanted, labels.collect::<Vec<_>>());
+    // All of them, or some of each page.
+    for ids in [ids.clone(), ids.into_iter().filter(|id| id % 7 == 3).collect()] {
+        let mut found = Vec::new();
+        let mut see = |id: u32, labels: &[(&str, &str)]| found.push((id, format!("{labels:?}")));
+        block.labels_of_many(&ids, &mut see).expect("it is whole");
+        let wanted = wanted.iter().filter(|(id, _)| ids.contains(*id));
+        assert_eq!(found, wanted.cloned().collect::<Vec<_>>());
+    }
+}

@@ -18,7 +18,7 @@ struct Slot {
 }
 
 /// Numbers by tag; several may have the same tag.
-pub(super) struct TagTable {
+pub(crate) struct TagTable {
     /// One part, or all of them.
     parts: Vec<HashTable<Slot>>,
     len: usize,
@@ -32,19 +32,19 @@ impl Default for TagTable {
 
 impl TagTable {
     /// Bytes it takes in memory.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let parts = self.parts.iter().map(HashTable::allocation_size);
         self.parts.capacity() * size_of::<HashTable<Slot>>() + parts.sum::<usize>()
     }
 
     /// The number that has this tag and is the `same`.
-    pub(super) fn find(&self, tag: u32, same: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, tag: u32, same: impl Fn(u32) -> bool) -> Option<u32> {
         let part = &self.parts[part_of(tag, self.parts.len())];
         part.find(place(tag), |slot| slot.tag == tag && same(slot.number)).map(|slot| slot.number)
     }
 
     /// Adds a number that is not there.
-    pub(super) fn insert(&mut self, tag: u32, number: u32) {
+    pub(crate) fn insert(&mut self, tag: u32, number: u32) {
         if self.len == WHOLE_MAX && self.parts.len() == 1 {
             self.cut();
         }
@@ -72,7 +72,7 @@ const fn part_of(tag: u32, parts: usize) -> usize {
 }
 
 /// Where a tag lies in a table: spread over 64 bits, as the table looks at both ends.
-pub(super) const fn place(tag: u32) -> u64 {
+pub(crate) const fn place(tag: u32) -> u64 {
     (tag as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 

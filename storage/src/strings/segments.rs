@@ -4,7 +4,7 @@
 const SEGMENT_LEN: usize = 2048;
 
 /// Items in order of arrival.
-pub(super) struct Segments<T> {
+pub(crate) struct Segments<T> {
     /// All are full but the last one. The first grows to its length, so that few items take little.
     segments: Vec<Vec<T>>,
 }
@@ -17,31 +17,31 @@ impl<T> Default for Segments<T> {
 
 impl<T> Segments<T> {
     /// Number of items.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let last = self.segments.last().map_or(0, Vec::len);
         self.segments.len().saturating_sub(1) * SEGMENT_LEN + last
     }
 
     /// Bytes it takes in memory, without what items have of their own.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let items: usize = self.segments.iter().map(Vec::capacity).sum();
         items * size_of::<T>() + self.segments.capacity() * size_of::<Vec<T>>()
     }
 
     /// The item at a place.
     #[inline]
-    pub(super) fn get(&self, at: usize) -> Option<&T> {
+    pub(crate) fn get(&self, at: usize) -> Option<&T> {
         self.segments.get(at / SEGMENT_LEN)?.get(at % SEGMENT_LEN)
     }
 
     /// As [`Segments::get`], to change.
     #[inline]
-    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
         self.segments.get_mut(at / SEGMENT_LEN)?.get_mut(at % SEGMENT_LEN)
     }
 
     /// Adds an item.
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         match self.segments.last_mut() {
             Some(last) if last.len() < SEGMENT_LEN => last.push(item),
             last => {

@@ -1,22 +1,26 @@
-//! Strings and their numbers, given in order of arrival.
+//! Strings and their numbers, given in order of arrival: the values of a label, in the head and in a block
+//! that is built. Neither is moved as they grow.
 
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::segments::Segments;
-use super::table::TagTable;
+use segments::Segments;
+use table::TagTable;
+
+pub(crate) mod segments;
+pub(crate) mod table;
 
 /// Bytes of a slab of strings; a longer string has one of its own.
 const SLAB_BYTES: usize = 16 << 10;
 
 /// 32 bits of the hash of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag(u32);
+pub(crate) struct Tag(u32);
 
 /// Distinct strings; each has a number below [`Dictionary::len`].
 #[derive(Default)]
-pub(super) struct Dictionary {
+pub(crate) struct Dictionary {
     /// All strings, one after the other.
     slabs: Vec<String>,
     /// Where each string begins: number of the slab times its bytes, and place there. It ends where
@@ -29,24 +33,24 @@ pub(super) struct Dictionary {
 }
 
 impl Dictionary {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         // Neighbouring dictionaries must not share a seed; this spreads what the caller gives.
         Self { seed: FxBuildHasher.hash_one(seed), ..Self::default() }
     }
 
     /// Number of strings.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.starts.len()
     }
 
     /// Bytes it takes in memory.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let slabs = self.slabs.iter().map(String::capacity).sum::<usize>();
         slabs + self.starts.bytes() + self.table.bytes()
     }
 
     /// The string with this number; empty if there is none.
-    pub(super) fn get(&self, number: u32) -> &str {
+    pub(crate) fn get(&self, number: u32) -> &str {
         let Some(&start) = self.starts.get(number as usize) else { return "" };
         let (slab, start) = place(start);
         let text = &self.slabs[slab];
@@ -58,23 +62,23 @@ impl Dictionary {
     }
 
     /// What [`Dictionary::find`] wants to know of a string.
-    pub(super) fn tag(&self, text: &str) -> Tag {
+    pub(crate) fn tag(&self, text: &str) -> Tag {
         #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is meant")]
         return Tag(xxh3_64_with_seed(text.as_bytes(), self.seed) as u32);
     }
 
     /// The number of a string that is there; `tag` is its own.
-    pub(super) fn find(&self, tag: Tag, text: &str) -> Option<u32> {
+    pub(crate) fn find(&self, tag: Tag, text: &str) -> Option<u32> {
         self.table.find(tag.0, |number| self.get(number) == text)
     }
 
     /// The number of a string that is there.
-    pub(super) fn number(&self, text: &str) -> Option<u32> {
+    pub(crate) fn number(&self, text: &str) -> Option<u32> {
         self.find(self.tag(text), text)
     }
 
     /// Adds a string that is not there; `tag` is its own. `None` if there is no room.
-    pub(super) fn insert(&mut self, tag: Tag, text: &str) -> Option<u32> {
+    pub(crate) fn insert(&mut self, tag: Tag, text: &str) -> Option<u32> {
         let number = u32::try_from(self.len()).ok()?;
         // An empty string takes a byte, so that none begins where a slab ends.
         let full = |slab: &String| slab.len() + text.len().max(1) > SLAB_BYTES;
@@ -95,7 +99,7 @@ impl Dictionary {
     }
 
     /// All strings in order of their numbers.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
         (0..).take(self.len()).map(|number| (number, self.get(number)))
     }
 }
