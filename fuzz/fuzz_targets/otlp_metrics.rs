@@ -1,8 +1,8 @@
 //! Any bytes as a request of OTLP metrics: no panic, and what is translated can be replayed.
 #![no_main]
 
-use ephemeris_ingest::proto::otlp::MetricsRequest;
 use ephemeris_ingest::otlp::{self, Accumulator, Options, Stored, StoredSample};
+use ephemeris_ingest::proto::otlp::MetricsRequest;
 use ephemeris_ingest::{Buffers, Limits, remote_write};
 use ephemeris_model::BodyKind;
 use libfuzzer_sys::fuzz_target;

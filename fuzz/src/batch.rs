@@ -21,6 +21,10 @@ pub fn shown(batch: &WriteBatch<'_>) -> Vec<String> {
         exemplars.map(|e| format!("{} {} {:x}", e.labels, e.timestamp_ms, e.value.to_bits())),
     );
     lines.push(format!("{:?}", batch.metadata));
-    lines.extend(batch.rejects.iter().map(|(reason, count, _)| format!("{reason:?} {count}")));
+    // They are in the order in which they were met, which is that of fields.
+    let rejects = batch.rejects.iter().map(|(reason, count, _)| format!("{reason:?} {count}"));
+    let mut rejects: Vec<String> = rejects.collect();
+    rejects.sort_unstable();
+    lines.extend(rejects);
     lines
 }
