@@ -2,9 +2,11 @@
 #![no_main]
 
 use ephemeris_ingest::otlp::{self, Accumulator, Options, Stored, StoredSample};
+use ephemeris_ingest::proto::otlp::MetricsRequest;
 use ephemeris_ingest::{Buffers, Limits, remote_write};
 use ephemeris_model::BodyKind;
 use libfuzzer_sys::fuzz_target;
+use prost::Message as _;
 
 struct Nothing;
 
@@ -24,6 +26,16 @@ fuzz_target!(|message: &[u8]| {
     let limits = Limits::default();
     let translated = otlp::translate(message, &Options::default(), &limits, &mut session);
     let Ok(translated) = translated else { return };
+    if let Ok(reference) = MetricsRequest::decode(message) {
+        // What prost makes of it, in its own encoding, is translated to the same.
+        let again = reference.encode_to_vec();
+        let accumulator = Accumulator::new(100);
+        let mut session = accumulator.session("t", &Nothing);
+        let other = otlp::translate(&again, &Options::default(), &Limits::REPLAY, &mut session)
+            .expect("it was translated before");
+        assert_eq!((&translated.body, translated.points), (&other.body, other.points));
+        assert_eq!(translated.refused.points, other.refused.points);
+    }
     if translated.body.is_empty() {
         return;
     }

@@ -11,7 +11,13 @@ use prost::Message as _;
 fuzz_target!(|message: &[u8]| {
     match v1::decode(BodyKind::RemoteWrite1Plain, message, message, &Limits::default()) {
         Ok(batch) => {
-            assert!(WriteRequest::decode(message).is_ok(), "prost refuses it");
+            let reference = WriteRequest::decode(message).expect("prost takes it");
+            // What prost makes of it, in its own encoding, is the same batch.
+            let again = reference.encode_to_vec();
+            let kind = BodyKind::RemoteWrite1Plain;
+            let limits = Limits::REPLAY;
+            let other = v1::decode(kind, &again, &again, &limits).expect("well-formed");
+            assert_eq!(ephemeris_fuzz::shown(&batch), ephemeris_fuzz::shown(&other));
             for series in &batch.series {
                 let mut pairs = Vec::new();
                 let _ = batch.label_source.read(&series.labels, &mut pairs);

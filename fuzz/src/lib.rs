@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unfulfilled_lint_expectations, unused_imports)]
 
+mod batch;
 mod block;
 mod catalog;
 mod rocks;
@@ -30,5 +31,6 @@ mod series;
 #[path = "../../storage/src/write.rs"]
 mod write;
 
+pub use batch::shown;
 pub use block::{Sample, Section};
 pub use wal::any_record;

@@ -172,30 +172,32 @@ impl<'a> Filter<'a, '_> {
         Some(fate)
     }
 
-    /// Copies a series to the message, leaving out the fields `is_left_out` names, and beginning
-    /// with `first`; or counts it.
-    fn finish(
-        &mut self,
-        fate: Fate,
-        counts: Counts,
-        (number, first): (u32, &[u8]),
-        (mut reader, is_left_out): (Reader<'a>, &dyn Fn(u32, &[u8]) -> bool),
-    ) -> Result<(), IngestError> {
+    /// Whether a series is kept; counts it if not.
+    fn keeps(&mut self, fate: Fate, counts: Counts) -> bool {
         match fate {
+            Fate::Keep => return true,
             Fate::Drop => self.out.dropped.add(counts),
             Fate::Refuse => self.out.refused.add(counts),
-            Fate::Keep => {
-                let mut series = first.to_vec();
-                while let Some(field) = reader.field()? {
-                    reader.skip(field)?;
-                    let whole = reader.since(field.at);
-                    if !is_left_out(field.number, whole) {
-                        series.extend_from_slice(whole);
-                    }
-                }
-                bytes(&mut self.out.message, number, &series);
+        }
+        false
+    }
+
+    /// Copies the fields of a series to field `number` of the message, behind what it begins with.
+    fn copy(
+        &mut self,
+        number: u32,
+        mut series: Vec<u8>,
+        mut fields: Reader<'a>,
+        is_kept: impl Fn(u32, &[u8]) -> bool,
+    ) -> Result<(), IngestError> {
+        while let Some(field) = fields.field()? {
+            fields.skip(field)?;
+            let whole = fields.since(field.at);
+            if is_kept(field.number, whole) {
+                series.extend_from_slice(whole);
             }
         }
+        bytes(&mut self.out.message, number, &series);
         Ok(())
     }
 
@@ -220,17 +222,19 @@ impl<'a> Filter<'a, '_> {
             self.out.message.extend_from_slice(whole);
             return Ok(());
         };
+        if !self.keeps(fate, counts) {
+            return Ok(());
+        }
         let replica = self.labels.replica.as_bytes();
-        let is_replica = |number: u32, field: &[u8]| {
+        let is_replica = |field: &[u8]| {
             let mut reader = Reader::new(field);
-            number == 1
-                && matches!(reader.field(), Ok(Some(_)))
+            matches!(reader.field(), Ok(Some(_)))
                 && reader
                     .message("label")
                     .and_then(read_pair)
                     .is_ok_and(|(name, _)| name == replica)
         };
-        self.finish(fate, counts, (1, &[]), (series, &is_replica))
+        self.copy(1, Vec::new(), series, |number, field| number != 1 || !is_replica(field))
     }
 
     fn series_v2(
@@ -274,9 +278,12 @@ impl<'a> Filter<'a, '_> {
             self.out.message.extend_from_slice(whole);
             return Ok(());
         };
-        let mut first = Vec::with_capacity(kept.len() + 4);
+        if !self.keeps(fate, counts) {
+            return Ok(());
+        }
+        let mut first = Vec::with_capacity(series.rest().len());
         bytes(&mut first, 1, &kept);
-        self.finish(fate, counts, (5, &first), (series, &|number, _| number == 1))
+        self.copy(5, first, series, |number, _| number != 1)
     }
 }
 

@@ -18,13 +18,15 @@ pub enum BodyKind {
     RemoteWrite1 = 1,
     /// A remote-write 2.0 message in snappy block format.
     RemoteWrite2 = 2,
-    /// A remote-write 1.0 message, not compressed: what the server writes itself.
+    /// A remote-write 1.0 message, not compressed: what the server writes itself, and what is left
+    /// of one that an agent of a pair sent.
     RemoteWrite1Plain = 3,
     /// A Loki push message in snappy block format.
     LokiPush = 4,
     /// A Loki push message, not compressed: what pushes in JSON are brought to.
     LokiPushPlain = 5,
-    /// A remote-write 2.0 message, not compressed: what other protocols are translated to.
+    /// A remote-write 2.0 message, not compressed: what other protocols are translated to, and what
+    /// is left of one that an agent of a pair sent.
     RemoteWrite2Plain = 6,
 }
 
