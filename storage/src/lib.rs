@@ -93,7 +93,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Background, Durability, StoreConfig};
 pub use disk::DiskReserve;
 pub use error::{Error, ErrorKind, Result};
-pub use reader::Reader;
+pub use reader::{Reader, Stop};
 pub use stats::StoreStats;
 pub use store::Store;
 
