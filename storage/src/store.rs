@@ -182,6 +182,7 @@ impl Store {
             tenant: inner.catalog.tenant(tenant),
             oldest: inner.oldest(),
             warnings: Mutex::default(),
+            stop: None,
         })
     }
 

@@ -131,6 +131,8 @@ impl Outer {
             }
             Self::Map { function, inner } => match MAPS[*function].0 {
                 "max_of" => format!("({}) * max_of(-3, min_of(1, time()))", inner.text()),
+                // A bare selector gives the time of its sample; what is computed, that of the step.
+                "timestamp" => format!("timestamp(1 * {})", inner.text()),
                 name => format!("{name}({}{})", inner.text(), map_args(name)),
             },
             Self::Aggregate { op: (name, arg), inner } => {

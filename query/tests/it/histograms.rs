@@ -122,7 +122,8 @@ impl Bars {
         };
         let negative = self.negative.iter().rev().map(|(i, n)| (-end(*i), -end(i - 1), *n));
         let positive = self.positive.iter().map(|(i, n)| (end(i - 1), end(*i), *n));
-        let (has_negative, has_positive) = (!self.negative.is_empty(), !self.positive.is_empty());
+        let any = |side: &BTreeMap<i32, f64>| side.values().any(|n| *n != 0.0);
+        let (has_negative, has_positive) = (any(&self.negative), any(&self.positive));
         let low = if has_positive && !has_negative { 0.0 } else { -ZERO_WIDTH };
         let high = if has_negative && !has_positive { 0.0 } else { ZERO_WIDTH };
         let all = negative.chain([(low, high, self.zero)]).chain(positive);
@@ -135,15 +136,14 @@ impl Bars {
         for (low, high, n) in self.buckets() {
             if below + n >= rank {
                 let share = (rank - below) / n;
-                return match () {
-                    () if high.is_infinite() => low,
-                    () if self.is_custom()
-                        || low.abs() <= ZERO_WIDTH && high.abs() <= ZERO_WIDTH =>
-                    {
-                        low + (high - low) * share
-                    }
-                    () => low * (high / low).powf(share),
-                };
+                let in_zero = low.abs() <= ZERO_WIDTH && high.abs() <= ZERO_WIDTH;
+                if high.is_infinite() {
+                    return low;
+                }
+                if self.is_custom() || in_zero {
+                    return low + (high - low) * share;
+                }
+                return low * (high / low).powf(share);
             }
             below += n;
         }
@@ -369,10 +369,12 @@ fn over(function: &str, window: &Stream, (start, end): (i64, i64)) -> Option<Bar
         let coarsest = counted.iter().map(|bars| bars.schema).min()?;
         change = change.like(coarsest, &[]);
     }
-    let sampled = (last_at - first_at) as f64;
+    // In seconds, as in Prometheus: what is just at the threshold is told by rounding.
+    let seconds = |ms: i64| ms as f64 / 1000.0;
+    let sampled = seconds(last_at - first_at);
     let distance = sampled / (all.len() - 1) as f64;
     let stretch = |gap: i64| {
-        let gap = gap as f64;
+        let gap = seconds(gap);
         if gap >= distance * 1.1 { distance / 2.0 } else { gap }
     };
     let mut to_start = stretch(first_at - start);
@@ -381,7 +383,7 @@ fn over(function: &str, window: &Stream, (start, end): (i64, i64)) -> Option<Bar
     }
     let mut factor = (sampled + to_start + stretch(end - last_at)) / sampled;
     if function == "rate" {
-        factor /= (end - start) as f64 / 1000.0;
+        factor /= seconds(end - start);
     }
     Some(change.times(factor))
 }

@@ -12,7 +12,7 @@ use ephemeris_query::promql::engine::{Engine, EngineOptions, RangeQuery};
 use ephemeris_query::promql::error::QueryError;
 use ephemeris_query::promql::parse::parse;
 use ephemeris_query::promql::result::Answer;
-use ephemeris_storage::Reader;
+use ephemeris_storage::{Reader, Stop};
 use http::HeaderMap;
 
 use crate::active::{ActiveQuery, Origin};
@@ -160,7 +160,10 @@ impl QueryRequest {
             budget.begin();
             // The reader is made here, so that the answer has all that was acknowledged before.
             let result = match store.reader(tenant.as_str()) {
-                Ok(reader) => self.evaluate(&reader, times, &budget),
+                Ok(reader) => {
+                    let reader = reader.with_stop(stop_of(&budget));
+                    self.evaluate(&reader, times, &budget)
+                }
                 Err(error) => Err(error.into()),
             };
             let result = result.map(|answer| self.prepare(answer, queued, &budget));
@@ -222,6 +225,12 @@ impl QueryRequest {
             );
         }
     }
+}
+
+/// Stops what reads for a query when that may not go on.
+fn stop_of(budget: &Arc<Budget>) -> Stop {
+    let budget = Arc::clone(budget);
+    Arc::new(move || budget.check().is_err())
 }
 
 /// How a query ended that failed with `error`, if it did.

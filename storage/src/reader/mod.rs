@@ -34,9 +34,22 @@ pub struct Reader {
     pub(crate) oldest: TimestampMs,
     /// What the lists answered so far lack.
     pub(crate) warnings: Mutex<Vec<String>>,
+    /// Whether the caller wants nothing any more.
+    pub(crate) stop: Option<Stop>,
 }
 
+/// Tells whether to stop.
+pub type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
+
 impl Reader {
+    /// The same, which ends a selection of series with [`SourceError::Canceled`] soon after `stop`
+    /// says so.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
     /// The range without what is past the retention.
     fn kept(&self, range: TimeRange) -> TimeRange {
         TimeRange::new(range.start.max(self.oldest), range.end)
@@ -80,7 +93,8 @@ impl Reader {
 impl Source for Reader {
     fn select(&self, select: &Select) -> Result<Arc<dyn SeriesSet + '_>, SourceError> {
         let range = self.kept(select.range);
-        let mut selection = Selection::new(Arc::clone(&self.catalog), range);
+        let catalog = Arc::clone(&self.catalog);
+        let mut selection = Selection::new(catalog, range, self.stop.clone());
         self.catalog.missing(range).into_iter().for_each(|text| selection.warn(text));
         if let Some((tenant, parts)) = self.parts(range) {
             for part in parts {

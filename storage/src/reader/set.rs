@@ -8,20 +8,24 @@ use ephemeris_model::{
 };
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use roaring::RoaringBitmap;
 use rustc_hash::FxBuildHasher;
 use std::hash::{BuildHasher, RandomState};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::part::Part;
-use super::{WARNINGS_MAX, source_error};
+use super::{Stop, WARNINGS_MAX, source_error};
 use crate::catalog::Catalog;
 use crate::deleted::Deleted;
 use crate::encoding::put_bytes;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::block;
 use crate::metrics::samples::SeriesSamples;
 use crate::series::TenantId;
 
+/// Matchers applied before it is asked whether to stop: each may be a pattern tested against very many
+/// values.
+const MATCHERS_AT_ONCE: usize = 8;
 /// Series whose samples are joined at once.
 const BATCH_SERIES: usize = 64;
 
@@ -37,6 +41,7 @@ pub(super) struct Selection {
     parts: Vec<Selected>,
     warnings: Mutex<Vec<String>>,
     read: Mutex<ReadStats>,
+    stop: Option<Stop>,
 }
 
 /// What one part has of the selected series.
@@ -48,7 +53,7 @@ struct Selected {
 }
 
 impl Selection {
-    pub(super) fn new(catalog: Arc<Catalog>, range: TimeRange) -> Self {
+    pub(super) fn new(catalog: Arc<Catalog>, range: TimeRange, stop: Option<Stop>) -> Self {
         Self {
             catalog,
             range,
@@ -58,6 +63,7 @@ impl Selection {
             parts: Vec::new(),
             warnings: Mutex::default(),
             read: Mutex::default(),
+            stop,
         }
     }
 
@@ -93,6 +99,22 @@ impl Selection {
         Ok(())
     }
 
+    /// The series of a part that satisfy all matchers, a few of these at a time.
+    fn select(&self, part: &Part, tenant: TenantId, matchers: &[Matcher]) -> Result<RoaringBitmap> {
+        let (first, rest) = matchers.split_at(matchers.len().min(MATCHERS_AT_ONCE));
+        let mut ids = part.select(tenant, first, self.range.start)?;
+        for more in rest.chunks(MATCHERS_AT_ONCE) {
+            if self.stop.as_ref().is_some_and(|stop| stop()) {
+                return Err(Error::Canceled);
+            }
+            if ids.is_empty() {
+                break;
+            }
+            ids &= part.select(tenant, more, self.range.start)?;
+        }
+        Ok(ids)
+    }
+
     fn list(
         &mut self,
         part: &Part,
@@ -100,7 +122,7 @@ impl Selection {
         matchers: &[Matcher],
         series: &mut Vec<(u32, u32)>,
     ) -> Result<()> {
-        let ids = part.select(tenant, matchers, self.range.start)?;
+        let ids = self.select(part, tenant, matchers)?;
         series.reserve(usize::try_from(ids.len()).unwrap_or(0));
         let Self { labels, places, seed, .. } = self;
         let mut bytes = Vec::with_capacity(256);

@@ -168,6 +168,30 @@ fn a_bad_series_costs_only_itself() {
 }
 
 #[test]
+fn a_selection_by_many_matchers_is_as_by_few_and_ends_when_it_is_told_to() {
+    let fixture = Fixture::new();
+    for sealed in [false, true] {
+        for value in ["ax", "bx", "cy"] {
+            fixture.write("t", &Request::of(&[("__name__", "m"), ("l", value)], NOON, 1.0));
+        }
+        if sealed {
+            fixture.store().seal().expect("it seals");
+        }
+        let pattern = |text| Matcher::new(ephemeris_model::MatchOp::Regex, "l", text);
+        let mut matchers = vec![pattern(".*x").expect("a pattern"); 30];
+        matchers.push(pattern("[bc].*").expect("a pattern"));
+        let range = TimeRange::inclusive(TimestampMs(NOON - HOUR), TimestampMs(NOON));
+        let found = answer(&fixture.reader("t"), matchers.clone(), range);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let stopped = fixture.reader("t").with_stop(Arc::new(|| true));
+        let error = stopped.select(&Select { matchers: matchers.clone(), range }).err();
+        assert!(matches!(error, Some(ephemeris_model::SourceError::Canceled)), "{error:?}");
+        let few = stopped.select(&Select { matchers: matchers[28..].to_vec(), range });
+        assert_eq!(few.map(|set| set.len()).ok(), Some(1));
+    }
+}
+
+#[test]
 fn a_second_store_on_the_directory_is_refused() {
     let fixture = Fixture::new();
     let again = Store::open(fixture.config(), Arc::new(Decoder), Arc::new(crate::SystemClock));

@@ -49,13 +49,13 @@ pub(crate) fn finish(
         (Plan::Scalar(scalar), Mode::Range) => {
             let mut series = StepSeries::absent(ephemeris_model::Labels::empty(), 0);
             series.values = context.scalar(scalar, grid)?;
-            Ok(matrix(vec![series], grid))
+            matrix(context, vec![series], grid)
         }
         (Plan::Vector(vector), mode) => {
             let series = context.vector(vector, grid)?.into_inner();
             let series = without_names(series)?;
             let value = match mode {
-                Mode::Range => matrix(series, grid),
+                Mode::Range => matrix(context, series, grid)?,
                 Mode::Instant if is_ordered(vector) => instant(series, grid, Order::Kept),
                 Mode::Instant => instant(series, grid, Order::ByLabels),
             };
@@ -120,22 +120,26 @@ fn instant(series: Vec<StepSeries>, grid: &Grid, order: Order) -> AnswerValue {
     AnswerValue::Vector { at_ms: grid.start_ms, samples }
 }
 
-fn matrix(series: Vec<StepSeries>, grid: &Grid) -> AnswerValue {
-    let mut matrix: Vec<MatrixSeries> = series
-        .into_iter()
-        .map(|one| {
-            let mut histograms = Vec::new();
-            for (step, histogram) in one.histograms.iter().enumerate() {
-                histograms.extend(histogram.clone().map(|h| (grid.at(step), h)));
-            }
-            let values = one.values.iter().enumerate().filter(|(_, v)| !is_stale(**v));
-            let floats = values.map(|(step, v)| (grid.at(step), *v)).collect();
-            MatrixSeries { labels: one.labels, floats, histograms }
-        })
-        .filter(|one| !one.floats.is_empty() || !one.histograms.is_empty())
-        .collect();
+fn matrix(
+    context: &Context<'_>,
+    series: Vec<StepSeries>,
+    grid: &Grid,
+) -> Result<AnswerValue, QueryError> {
+    let mut matrix = Vec::with_capacity(series.len());
+    for one in series {
+        context.budget.check()?;
+        let mut histograms = Vec::new();
+        for (step, histogram) in one.histograms.iter().enumerate() {
+            histograms.extend(histogram.clone().map(|h| (grid.at(step), h)));
+        }
+        let values = one.values.iter().enumerate().filter(|(_, v)| !is_stale(**v));
+        let floats: Vec<(i64, f64)> = values.map(|(step, v)| (grid.at(step), *v)).collect();
+        if !floats.is_empty() || !histograms.is_empty() {
+            matrix.push(MatrixSeries { labels: one.labels, floats, histograms });
+        }
+    }
     matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
-    AnswerValue::Matrix(matrix)
+    Ok(AnswerValue::Matrix(matrix))
 }
 
 /// Keeps the samples of a range selector as they are.
@@ -213,7 +217,7 @@ fn evaluated(
     let inside = Grid { role: Role::Once(1), ..inside };
     context.budget.admit(inside.count as u64)?;
     let series = context.vector(&subquery.input, &inside)?.into_inner();
-    hold_answer(context, matrix(without_names(series)?, &inside))
+    hold_answer(context, matrix(context, without_names(series)?, &inside)?)
 }
 
 /// Holds the bytes of an answer; its samples were counted while they were computed.

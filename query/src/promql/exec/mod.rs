@@ -178,7 +178,11 @@ impl<'a> Context<'a> {
     ) -> Result<Arc<dyn SeriesSet + 'a>, QueryError> {
         let range = TimeRange::inclusive(TimestampMs(first), TimestampMs(last));
         let select = Select { matchers: samples.matchers.clone(), range };
-        Ok(self.source.select(&select)?)
+        self.source.select(&select).map_err(|error| match self.budget.check() {
+            // A source that was told to stop does not know why.
+            Err(over) => over.into(),
+            Ok(()) => error.into(),
+        })
     }
 
     fn annotate(&self, severity: Severity, text: impl Into<String>, at: Position) {
