@@ -294,6 +294,15 @@ impl TenantView<'_> {
         Labels::from_sorted(self.pairs(id))
     }
 
+    /// Counts series of this tenant by their values of the labels `by`.
+    pub(crate) fn count_by(
+        &self,
+        by: &[String],
+        ids: impl Iterator<Item = u32>,
+    ) -> Vec<(Labels, u64)> {
+        self.index.count_by(by, ids.filter_map(|id| self.identity.labels_at(id)))
+    }
+
     /// The values of a label name, with the series of each.
     pub(crate) fn series_by_value(
         &self,
