@@ -6,7 +6,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 PROFILE = --release
 
 .PHONY: help run build test explore check fmt clippy doc bench quick bench-bombs bench-churn bench-logs \
-	bench-protocols bench-scale crash power-cut flips mutations model deny build-deps \
+	bench-operators bench-protocols bench-scale crash power-cut flips mutations model deny build-deps \
 	test-clients
 
 help: ## This list
@@ -58,6 +58,9 @@ bench-protocols: build ## The same samples by each protocol: CPU of the server f
 
 bench-scale: build ## Very many active series: memory, rates, restart, a regex (SERIES=n)
 	$(TARGET_DIR)/release/ephemeris-benches scale --series $(or $(SERIES),10000000)
+
+bench-operators: build-deps ## Criterion: decoders, codecs, writes, selections, each operator (FILTER=name)
+	$(CARGO) bench --profile release --locked --workspace --bench ways_in --bench storage --bench operators -- $(FILTER)
 
 bench-churn: build ## A million new series a minute (MINUTES=n)
 	$(TARGET_DIR)/release/ephemeris-benches churn --per-minute 1000000 --minutes $(or $(MINUTES),5)
