@@ -67,6 +67,9 @@ bench-codecs: build ## Bytes and speed of each codec on each kind of series (ELE
 bench-hostile: build ## Queries of death beside a light query: each ends in time, and that one stays light
 	$(TARGET_DIR)/release/ephemeris-benches hostile
 
+bench-operators: build-deps ## Criterion: decoders, codecs, writes, selections, each operator (FILTER=name)
+	$(CARGO) bench --profile release --locked --workspace --bench ways_in --bench storage --bench operators -- $(FILTER)
+
 bench-churn: build ## A million new series a minute (MINUTES=n)
 	$(TARGET_DIR)/release/ephemeris-benches churn --per-minute 1000000 --minutes $(or $(MINUTES),5)
 

@@ -46,6 +46,11 @@ impl Deleted {
         parts.fold(RoaringBitmap::new(), |all, (ids, _)| all | ids)
     }
 
+    /// Whether nothing is deleted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// Whether samples of a series are deleted.
     pub(crate) fn touches(&self, id: u32) -> bool {
         self.parts.iter().any(|(ids, _)| ids.contains(id))

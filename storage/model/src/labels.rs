@@ -61,6 +61,21 @@ impl Labels {
         Self { inner: Arc::new(Inner { text: text.into(), ends: ends.into() }) }
     }
 
+    /// The same from a slice, which tells how much room is needed.
+    #[must_use]
+    pub fn from_sorted_slice(pairs: &[(&str, &str)]) -> Self {
+        let bytes = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let mut text = String::with_capacity(bytes);
+        let mut ends = Vec::with_capacity(2 * pairs.len());
+        for (name, value) in pairs {
+            text.push_str(name);
+            ends.push(offset(&text));
+            text.push_str(value);
+            ends.push(offset(&text));
+        }
+        Self { inner: Arc::new(Inner { text: text.into(), ends: ends.into() }) }
+    }
+
     /// Number of labels.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -228,6 +243,7 @@ mod tests {
     fn pairs_are_sorted_and_empty_values_dropped() {
         let labels = Labels::from_pairs([("z", "1"), ("a", "2"), ("m", ""), ("z", "3")]);
         assert_eq!(labels.to_string(), r#"{a="2", z="3"}"#);
+        assert_eq!(Labels::from_sorted_slice(&[("a", "2"), ("z", "3")]), labels);
         assert_eq!(labels.get("m"), None);
         assert_eq!(labels.len(), 2);
     }

@@ -54,6 +54,6 @@ pub use metadata::{Exemplar, Metadata, MetricType};
 pub use pattern::PatternBudget;
 pub use reject::{RejectReason, Rejects};
 pub use sample::{STALE_NAN_BITS, Sample, SampleBuffer, is_stale, stale_nan};
-pub use source::{ReadStats, Select, SeriesSet, Source, SourceError};
+pub use source::{ReadStats, Select, SeriesCount, SeriesCounts, SeriesSet, Source, SourceError};
 pub use time::{TimeRange, TimestampMs};
 pub use validate::Limits;

@@ -9,7 +9,7 @@ use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::metadata::{Exemplar, Metadata};
 use crate::sample::SampleBuffer;
-use crate::time::TimeRange;
+use crate::time::{TimeRange, TimestampMs};
 
 /// Which series, and which of their time.
 #[derive(Clone, Debug)]
@@ -18,6 +18,35 @@ pub struct Select {
     pub matchers: Vec<Matcher>,
     /// Samples outside are not read. A series without a sample inside may still be listed.
     pub range: TimeRange,
+}
+
+/// Which series are counted, and when.
+#[derive(Clone, Debug)]
+pub struct SeriesCount {
+    /// All must hold.
+    pub matchers: Vec<Matcher>,
+    /// A series counts if its newest sample inside is no staleness marker.
+    pub window: TimeRange,
+    /// Names of the labels that make the groups; none for one group of all.
+    pub by: Vec<String>,
+}
+
+/// Series counted by group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeriesCounts {
+    /// Each group's labels and its number of series, which is above 0, in no particular order.
+    pub groups: Vec<(Labels, u64)>,
+    /// Series that were looked at; some may have no sample in the window.
+    pub looked_at: u64,
+}
+
+impl SeriesCount {
+    /// The window that ends at `at`, included, and is `length_ms` long, its start left out.
+    #[must_use]
+    pub const fn window_before(at: TimestampMs, length_ms: i64) -> TimeRange {
+        let first = at.saturating_add(length_ms.saturating_neg()).saturating_add(1);
+        TimeRange::inclusive(first, at)
+    }
 }
 
 /// Why a source could not answer.
@@ -46,6 +75,15 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// If the index cannot be read. Damage that leaves an answer possible is a warning of the set.
     fn select(&self, select: &Select) -> Result<Arc<dyn SeriesSet + '_>, SourceError>;
+
+    /// Counts series without reading their samples. `None` if that cannot be told exactly, or not
+    /// for less than reading them: then [`Source::select`] has to tell.
+    ///
+    /// # Errors
+    /// As [`Source::select`]; damage is `None`.
+    fn count_series(&self, _count: &SeriesCount) -> Result<Option<SeriesCounts>, SourceError> {
+        Ok(None)
+    }
 
     /// Sorted names of labels on series that satisfy any of `selectors` (all series if there is
     /// none). The range is approximate: names of series without a sample inside may be listed.
@@ -133,6 +171,20 @@ pub trait SeriesSet: Send + Sync {
         buffer: &mut SampleBuffer,
         visit: &mut dyn FnMut(usize, &SampleBuffer) -> Result<(), SourceError>,
     ) -> Result<(), SourceError>;
+
+    /// As [`SeriesSet::read`] for who looks at nothing but the newest sample of each series inside
+    /// the range: older ones may be left out.
+    ///
+    /// # Errors
+    /// As [`SeriesSet::read`].
+    fn read_newest(
+        &self,
+        indices: Range<usize>,
+        buffer: &mut SampleBuffer,
+        visit: &mut dyn FnMut(usize, &SampleBuffer) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        self.read(indices, buffer, visit)
+    }
 
     /// What the answer lacks: damage met so far, in words for the answer's `warnings`.
     fn warnings(&self) -> Vec<String> {

@@ -28,6 +28,31 @@ pub struct SeriesSamples {
     pub start_timestamps: Vec<i64>,
 }
 
+/// Which samples of a range are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of them.
+    All,
+    /// The newest; older ones may come as well.
+    Newest,
+}
+
+/// What is known of the newest sample of a series in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newest {
+    /// There is no sample.
+    None,
+    /// Samples have to be read to tell.
+    Unknown,
+    /// There is one.
+    At {
+        /// Its time, in milliseconds since the epoch.
+        time: i64,
+        /// Whether it is a staleness marker.
+        stale: bool,
+    },
+}
+
 /// One sample, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleRef<'a> {
@@ -252,6 +277,26 @@ impl SeriesSamples {
             out.start_timestamps.extend_from_slice(&self.start_timestamps[positions]);
         } else if !out.start_timestamps.is_empty() {
             out.start_timestamps.resize(out.timestamps.len(), 0);
+        }
+    }
+
+    /// Hands the samples inside `range` to `out`, which is empty; the columns change owners where
+    /// that is possible.
+    pub fn move_range_to(&mut self, range: TimeRange, out: &mut SampleBuffer) {
+        if !self.histograms.is_empty() || self.positions(range) != (0..self.len()) {
+            return self.append_range_to(range, out);
+        }
+        std::mem::swap(&mut self.timestamps, &mut out.timestamps);
+        std::mem::swap(&mut self.values, &mut out.values);
+        std::mem::swap(&mut self.start_timestamps, &mut out.start_timestamps);
+    }
+
+    /// The newest sample inside `window`.
+    #[must_use]
+    pub fn newest(&self, window: TimeRange) -> Newest {
+        match self.positions(window).last() {
+            Some(at) => Newest::At { time: self.timestamps[at], stale: is_stale(self.values[at]) },
+            None => Newest::None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Reading: one tenant's data of one version, over head and blocks.
 
+mod count;
 mod grams;
 mod logs;
 mod part;
@@ -9,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ephemeris_model::{
-    Exemplar, Labels, Matcher, Metadata, Select, SeriesSet, Source, SourceError, TimeRange,
-    TimestampMs,
+    Exemplar, Labels, Matcher, Metadata, Select, SeriesCount, SeriesCounts, SeriesSet, Source,
+    SourceError, TimeRange, TimestampMs,
 };
 use parking_lot::Mutex;
 
@@ -93,15 +94,24 @@ impl Reader {
 impl Source for Reader {
     fn select(&self, select: &Select) -> Result<Arc<dyn SeriesSet + '_>, SourceError> {
         let range = self.kept(select.range);
+        let found = self.parts(range);
+        let part_count = found.as_ref().map_or(0, |(_, parts)| parts.len());
         let catalog = Arc::clone(&self.catalog);
-        let mut selection = Selection::new(catalog, range, self.stop.clone());
+        let mut selection = Selection::new(catalog, range, self.stop.clone(), part_count);
         self.catalog.missing(range).into_iter().for_each(|text| selection.warn(text));
-        if let Some((tenant, parts)) = self.parts(range) {
+        if let Some((tenant, parts)) = found {
             for part in parts {
                 selection.add(part, tenant, &select.matchers).map_err(source_error)?;
             }
         }
         Ok(Arc::new(selection))
+    }
+
+    fn count_series(&self, count: &SeriesCount) -> Result<Option<SeriesCounts>, SourceError> {
+        match self.count(count) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+            done => done.map_err(source_error),
+        }
     }
 
     fn label_names(

@@ -7,9 +7,10 @@ use roaring::RoaringBitmap;
 
 use crate::catalog::{Catalog, Tombstone};
 use crate::deleted::Deleted;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::block::Block;
 use crate::metrics::head::generation::Generation;
+use crate::metrics::samples::{Newest, SeriesSamples};
 use crate::series::TenantId;
 use crate::version::Version;
 
@@ -94,6 +95,60 @@ impl Part {
             any |= self.select(tenant, matchers, start)?;
         }
         Ok(Some(any))
+    }
+
+    /// Hands each of `ids` to `visit` with its newest sample inside `window`, as far as it is known
+    /// without reading samples; `false` ends the walk.
+    pub(super) fn newest(
+        &self,
+        ids: &RoaringBitmap,
+        window: TimeRange,
+        visit: &mut dyn FnMut(u32, Newest) -> bool,
+    ) -> Result<()> {
+        match self {
+            Self::Block(block, _) => block.newest(ids, window, visit),
+            Self::Head(generation) => {
+                generation.newest(ids, window, visit);
+                Ok(())
+            }
+        }
+    }
+
+    /// The same for few series, told from their samples.
+    pub(super) fn newest_read(
+        &self,
+        ids: &[u32],
+        window: TimeRange,
+        deleted: &Deleted,
+        visit: &mut dyn FnMut(u32, Newest),
+    ) -> Result<()> {
+        let (mut scratch, mut samples) = (Vec::new(), SeriesSamples::default());
+        match self {
+            Self::Head(generation) => {
+                for &id in ids {
+                    generation.read(id, &mut scratch, &mut samples);
+                    visit(id, samples.newest(window));
+                }
+                Ok(())
+            }
+            Self::Block(block, _) => {
+                let mut damage = Vec::new();
+                block.read(ids, window, &mut damage, &mut |id, found| {
+                    if deleted.touches(id) {
+                        samples.clone_from(found);
+                        deleted.remove_from(id, &mut samples);
+                        visit(id, samples.newest(window));
+                    } else {
+                        visit(id, found.newest(window));
+                    }
+                    Ok(())
+                })?;
+                match damage.pop() {
+                    Some(text) => Err(Error::corrupt(format!("block {}", block.row().id.0), text)),
+                    None => Ok(()),
+                }
+            }
+        }
     }
 
     /// Hands the label sets of `ids` to `visit`, by id.

@@ -20,7 +20,7 @@ use crate::deleted::Deleted;
 use crate::encoding::put_bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::block;
-use crate::metrics::samples::SeriesSamples;
+use crate::metrics::samples::{SeriesSamples, Wanted};
 use crate::series::TenantId;
 
 /// Matchers applied before it is asked whether to stop: each may be a pattern tested against very many
@@ -29,6 +29,9 @@ const MATCHERS_AT_ONCE: usize = 8;
 /// Series whose samples are joined at once.
 const BATCH_SERIES: usize = 64;
 
+/// Is handed the place of a series and its samples.
+type VisitSamples<'a> = &'a mut dyn FnMut(usize, &SampleBuffer) -> Result<(), SourceError>;
+
 /// Selected series over all parts.
 pub(super) struct Selection {
     catalog: Arc<Catalog>,
@@ -36,7 +39,9 @@ pub(super) struct Selection {
     labels: Vec<Labels>,
     /// Places of the series in `labels` by keyed hash of their label set. 128 bits of it are taken
     /// for the label set, as the head does.
+    /// Empty if there is one part only.
     places: HashMap<u128, u32, FxBuildHasher>,
+    joined: Joined,
     seed: u64,
     parts: Vec<Selected>,
     warnings: Mutex<Vec<String>>,
@@ -52,13 +57,28 @@ struct Selected {
     deleted: Deleted,
 }
 
+/// Whether series of several parts have to be joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joined {
+    ByLabels,
+    /// There is one part, whose series are all different.
+    Not,
+}
+
 impl Selection {
-    pub(super) fn new(catalog: Arc<Catalog>, range: TimeRange, stop: Option<Stop>) -> Self {
+    /// A selection of no series yet, of `part_count` parts.
+    pub(super) fn new(
+        catalog: Arc<Catalog>,
+        range: TimeRange,
+        stop: Option<Stop>,
+        part_count: usize,
+    ) -> Self {
         Self {
             catalog,
             range,
             labels: Vec::new(),
             places: HashMap::default(),
+            joined: if part_count > 1 { Joined::ByLabels } else { Joined::Not },
             seed: RandomState::new().hash_one("selection"),
             parts: Vec::new(),
             warnings: Mutex::default(),
@@ -124,7 +144,15 @@ impl Selection {
     ) -> Result<()> {
         let ids = self.select(part, tenant, matchers)?;
         series.reserve(usize::try_from(ids.len()).unwrap_or(0));
-        let Self { labels, places, seed, .. } = self;
+        let Self { labels, places, seed, joined, .. } = self;
+        // There are never as many series in memory.
+        let next = |labels: &Vec<Labels>| u32::try_from(labels.len()).unwrap_or(u32::MAX);
+        if *joined == Joined::Not {
+            return part.series_labels(tenant, &ids, &mut |id, pairs| {
+                series.push((next(labels), id));
+                labels.push(Labels::from_sorted_slice(pairs));
+            });
+        }
         let mut bytes = Vec::with_capacity(256);
         part.series_labels(tenant, &ids, &mut |id, pairs| {
             bytes.clear();
@@ -133,16 +161,16 @@ impl Selection {
                 put_bytes(&mut bytes, value.as_bytes());
             }
             let place = *places.entry(xxh3_128_with_seed(&bytes, *seed)).or_insert_with(|| {
-                labels.push(Labels::from_sorted(pairs.iter().copied()));
-                // There are never as many series in memory.
-                u32::try_from(labels.len() - 1).unwrap_or(u32::MAX)
+                let place = next(labels);
+                labels.push(Labels::from_sorted_slice(pairs));
+                place
             });
             series.push((place, id));
         })
     }
 
     /// Joins the samples of the series `indices` in `out`, one after the other.
-    fn load(&self, indices: &Range<usize>, out: &mut [SeriesSamples]) -> Result<()> {
+    fn load(&self, indices: &Range<usize>, which: Wanted, out: &mut [SeriesSamples]) -> Result<()> {
         out.iter_mut().for_each(SeriesSamples::clear);
         // What another query left uncounted on this thread.
         block::take_read();
@@ -154,7 +182,12 @@ impl Selection {
             match part {
                 Part::Head(generation) => {
                     for &(place, id) in wanted {
-                        generation.read(id, &mut scratch, &mut samples);
+                        match which {
+                            Wanted::All => generation.read(id, &mut scratch, &mut samples),
+                            Wanted::Newest => {
+                                generation.read_newest(id, self.range, &mut scratch, &mut samples);
+                            }
+                        }
                         join(&mut out[slot(place)], &mut samples);
                     }
                 }
@@ -164,7 +197,10 @@ impl Selection {
                     by_id.sort_unstable();
                     let ids: Vec<u32> = by_id.iter().map(|(id, _)| *id).collect();
                     let mut damage = Vec::new();
-                    block.read(&ids, self.range, &mut damage, &mut |id, found| {
+                    // The newest sample may be one that is deleted.
+                    let which = if deleted.is_empty() { which } else { Wanted::All };
+                    let wanted = (self.range, which);
+                    block.read_wanted(&ids, wanted, &mut damage, &mut |id, found| {
                         if let Ok(at) = by_id.binary_search_by_key(&id, |(id, _)| *id) {
                             let out = &mut out[slot(by_id[at].1)];
                             if deleted.touches(id) {
@@ -211,20 +247,18 @@ impl SeriesSet for Selection {
         &self,
         indices: Range<usize>,
         buffer: &mut SampleBuffer,
-        visit: &mut dyn FnMut(usize, &SampleBuffer) -> Result<(), SourceError>,
+        visit: VisitSamples<'_>,
     ) -> Result<(), SourceError> {
-        let mut loaded = vec![SeriesSamples::default(); BATCH_SERIES.min(indices.len())];
-        for start in indices.clone().step_by(BATCH_SERIES) {
-            let batch = start..(start + BATCH_SERIES).min(indices.end);
-            let loaded = &mut loaded[..batch.len()];
-            self.load(&batch, loaded).map_err(source_error)?;
-            for (index, samples) in batch.zip(loaded) {
-                buffer.clear();
-                samples.append_range_to(self.range, buffer);
-                visit(index, buffer)?;
-            }
-        }
-        Ok(())
+        self.read_wanted(indices, Wanted::All, buffer, visit)
+    }
+
+    fn read_newest(
+        &self,
+        indices: Range<usize>,
+        buffer: &mut SampleBuffer,
+        visit: VisitSamples<'_>,
+    ) -> Result<(), SourceError> {
+        self.read_wanted(indices, Wanted::Newest, buffer, visit)
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -233,5 +267,28 @@ impl SeriesSet for Selection {
 
     fn read_stats(&self) -> ReadStats {
         *self.read.lock()
+    }
+}
+
+impl Selection {
+    fn read_wanted(
+        &self,
+        indices: Range<usize>,
+        which: Wanted,
+        buffer: &mut SampleBuffer,
+        visit: VisitSamples<'_>,
+    ) -> Result<(), SourceError> {
+        let mut loaded = vec![SeriesSamples::default(); BATCH_SERIES.min(indices.len())];
+        for start in indices.clone().step_by(BATCH_SERIES) {
+            let batch = start..(start + BATCH_SERIES).min(indices.end);
+            let loaded = &mut loaded[..batch.len()];
+            self.load(&batch, which, loaded).map_err(source_error)?;
+            for (index, samples) in batch.zip(loaded) {
+                buffer.clear();
+                samples.move_range_to(self.range, buffer);
+                visit(index, buffer)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,13 +1,18 @@
 //! Random work on the store and on the model; both must answer the same.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ephemeris_model::{Exemplar, Labels, MatchOp, Matcher, Source, TimeRange, TimestampMs};
+use ephemeris_model::{
+    Exemplar, Labels, MatchOp, Matcher, SampleBuffer, Select, SeriesCount, Source, TimeRange,
+    TimestampMs,
+};
 use proptest::prelude::*;
 
-use super::body::{Request, RequestSeries};
+use super::body::{Request, RequestSeries, rows};
 use super::plain::PlainHead;
 use super::{DAY, Fixture, HOUR, NOON, answer, everything};
+use crate::clock::Clock as _;
 
 const RETENTION_MS: i64 = 10 * DAY;
 const TENANTS: [&str; 2] = ["fleet", "ground"];
@@ -136,6 +141,53 @@ fn exemplars(source: &dyn Source) -> Vec<(Labels, Vec<(i64, String)>)> {
     found
 }
 
+/// The newest sample of each series, asked for alone, is the last of all.
+fn compare_newest(real: &dyn Source, plain: &dyn Source, now: TimestampMs) {
+    for at in [now, now + 100_000, now + 585_000, now + -DAY] {
+        for length_ms in [15_000, 300_000, 12 * DAY] {
+            let range = SeriesCount::window_before(at, length_ms);
+            let mut wanted = answer(plain, Vec::new(), range);
+            wanted.values_mut().for_each(|rows| drop(rows.drain(..rows.len() - 1)));
+            let set = real.select(&Select { matchers: Vec::new(), range }).expect("an answer");
+            let (mut found, mut buffer) = (BTreeMap::new(), SampleBuffer::default());
+            set.read_newest(0..set.len(), &mut buffer, &mut |index, samples| {
+                if let Some(last) = rows(samples).pop() {
+                    found.insert(set.labels(index), vec![last]);
+                }
+                Ok(())
+            })
+            .expect("it is read");
+            assert_eq!(found, wanted, "{length_ms} ms before {at}");
+        }
+    }
+}
+
+/// Series counted without their samples are those that samples tell of.
+fn compare_counts(real: &dyn Source, plain: &dyn Source, now: TimestampMs) {
+    let stale = format!("{:x}", ephemeris_model::STALE_NAN_BITS);
+    let all = [Vec::new(), vec![Matcher::new(MatchOp::Regex, "job", "1|").expect("valid")]];
+    let ends = [0, 100_000, 300_001, 585_000].map(|ms| now + ms).into_iter();
+    for at in ends.chain([now + -DAY, now + -10 * DAY]) {
+        for (matchers, by) in all.iter().zip([&["cpu", "none", "__name__"][..], &[]]) {
+            for length_ms in [15_000, 300_000, 12 * DAY] {
+                let window = SeriesCount::window_before(at, length_ms);
+                let mut wanted: BTreeMap<Labels, u64> = BTreeMap::new();
+                for (labels, rows) in answer(plain, matchers.clone(), window) {
+                    if rows.last().is_some_and(|(_, value, _)| *value != stale) {
+                        *wanted.entry(labels.keep(by)).or_default() += 1;
+                    }
+                }
+                let by = by.iter().map(|name| (*name).to_owned()).collect();
+                let count = SeriesCount { matchers: matchers.clone(), window, by };
+                let counts = real.count_series(&count).expect("an answer").expect("few series");
+                let found: BTreeMap<Labels, u64> = counts.groups.iter().cloned().collect();
+                assert_eq!(found.len(), counts.groups.len(), "a group comes twice");
+                assert_eq!(found, wanted, "{length_ms} ms before {at}");
+            }
+        }
+    }
+}
+
 fn compare(fixture: &Fixture, model: &PlainHead) {
     for tenant in TENANTS {
         let (real, plain) = (fixture.reader(tenant), model.reader(tenant));
@@ -149,6 +201,8 @@ fn compare(fixture: &Fixture, model: &PlainHead) {
         let wanted_some = answer(&plain, some.clone(), range);
         assert_eq!(answer(&real, some, range), wanted_some);
         assert_eq!(exemplars(&real), exemplars(&plain));
+        compare_counts(&real, &plain, fixture.clock.now());
+        compare_newest(&real, &plain, fixture.clock.now());
         for labels in wanted.keys() {
             for (name, value) in labels.iter() {
                 let values = real.label_values(name, &[], TimeRange::ALL).expect("an answer");

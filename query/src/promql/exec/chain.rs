@@ -10,7 +10,7 @@ use super::held::{Held, load_of};
 use super::key::without_name;
 use super::lookback::Lookback;
 use super::prepare::{Starts, cleaned, with_told_resets};
-use super::read::{Absorb, Visit, in_parallel, read_all, stripes};
+use super::read::{Absorb, Visit, Wanted, in_parallel, read_all, stripes};
 use super::slide::{Slide, Slider};
 use super::{Context, arithmetic, describe, merge, with_scalar};
 use crate::promql::ast::Extension;
@@ -198,7 +198,12 @@ fn run<'a, S: Sink>(
             let bounds =
                 (first.saturating_sub(lookback).saturating_add(1), last.saturating_add(behind));
             let set = context.select(&selector.samples, bounds)?;
-            read_all(context, &*set, &worker, &Worker::close)
+            // Resets of histograms are told from the sample before.
+            let newest = chain.base_grid.count == 1
+                && selector.samples.extension == Extension::None
+                && !selector.samples.stats_only;
+            let wanted = if newest { Wanted::Newest } else { Wanted::All };
+            read_all(context, (&*set, wanted), &worker, &Worker::close)
         }
         Base::Windows(windows, _) => {
             let Some(samples) = windows.input.samples() else {
@@ -206,7 +211,7 @@ fn run<'a, S: Sink>(
             };
             let slide = slide_of(context, samples, chain.base_grid);
             let set = context.select(samples, slide.bounds())?;
-            read_all(context, &*set, &worker, &Worker::close)
+            read_all(context, (&*set, Wanted::All), &worker, &Worker::close)
         }
         Base::Vector(held) => {
             if let Some(trace) = &context.trace {

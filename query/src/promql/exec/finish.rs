@@ -7,7 +7,7 @@ use super::Context;
 use super::batch::StepSeries;
 use super::key::without_name;
 use super::merge::{self, Overlap};
-use super::read::{Absorb, Visit, read_all};
+use super::read::{Absorb, Visit, Wanted, read_all};
 use crate::budget::Load;
 use crate::promql::ast::{AggregateOp, Extension};
 use crate::promql::error::QueryError;
@@ -199,7 +199,7 @@ fn stored(
     let first = end.saturating_sub(samples.range_ms).saturating_add(1);
     let set = context.select(samples, (first, end))?;
     let make = || Keep { context, kept: Vec::new() };
-    let kept = read_all(context, &*set, &make, &|keep| Kept(keep.kept))?;
+    let kept = read_all(context, (&*set, Wanted::All), &make, &|keep| Kept(keep.kept))?;
     let mut matrix = kept.map_or_else(Vec::new, |kept| kept.0);
     let looked_at = matrix.iter().map(|s| (s.floats.len() + s.histograms.len()) as u64).sum();
     context.count_looked_at(grid.role, looked_at, &[looked_at]);

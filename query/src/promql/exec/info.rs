@@ -8,7 +8,7 @@ use super::Context;
 use super::batch::StepSeries;
 use super::held::Held;
 use super::lookback::Lookback;
-use super::read::{Absorb, Visit, read_all};
+use super::read::{Absorb, Visit, Wanted, read_all};
 use crate::promql::ast::{Extension, Position};
 use crate::promql::error::QueryError;
 use crate::promql::functions::{InfoCall, InfoSeries};
@@ -107,7 +107,7 @@ fn read(
     context.budget.admit((set.len() as u64).saturating_mul(grid.count as u64))?;
     let selector = Selector { samples, give: Give::Value, position: Position::default() };
     let make = || Reader { context, selector: &selector, grid: *grid, found: Vec::new() };
-    let found = read_all(context, &*set, &make, &|reader| Found(reader.found))?;
+    let found = read_all(context, (&*set, Wanted::All), &make, &|reader| Found(reader.found))?;
     let mut infos = found.map_or_else(Vec::new, |found| found.0);
     infos.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(infos)

@@ -42,11 +42,18 @@ pub(super) trait Absorb: Send + Sized {
     fn absorb(&mut self, next: Self) -> Result<(), QueryError>;
 }
 
+/// Which samples of a series are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    All,
+    Newest,
+}
+
 /// Reads all series of `set`. `make` makes the state of a stripe; the states are joined in order
 /// of stripes as soon as they can be. None if there is no series.
 pub(super) fn read_all<V: Visit, R: Absorb>(
     context: &Context<'_>,
-    set: &dyn SeriesSet,
+    (set, wanted): (&dyn SeriesSet, Wanted),
     make: &(dyn Fn() -> V + Sync),
     close: &(dyn Fn(V) -> R + Sync),
 ) -> Result<Option<R>, QueryError> {
@@ -56,7 +63,7 @@ pub(super) fn read_all<V: Visit, R: Absorb>(
     let result = in_parallel(context.options.threads, stripes.len(), &|index| {
         let mut state = make();
         let range = stripes.get(index).cloned().unwrap_or_default();
-        read_stripe(context, set, range, &mut state)?;
+        read_stripe(context, (set, wanted), range, &mut state)?;
         Ok(close(state))
     })?;
     context.warn(set.warnings());
@@ -69,20 +76,24 @@ pub(super) fn read_all<V: Visit, R: Absorb>(
 
 fn read_stripe<V: Visit>(
     context: &Context<'_>,
-    set: &dyn SeriesSet,
+    (set, wanted): (&dyn SeriesSet, Wanted),
     range: Range<usize>,
     state: &mut V,
 ) -> Result<(), QueryError> {
     let mut buffer = SampleBuffer::default();
     let mut failure = None;
-    let outcome = set.read(range, &mut buffer, &mut |index, samples| {
+    let mut visit = |index: usize, samples: &SampleBuffer| {
         context.budget.count_read(samples.len() as u64);
         let visited = context.budget.check().map_err(QueryError::from);
         visited.and_then(|()| state.series(set, index, samples)).map_err(|error| {
             failure = Some(error);
             SourceError::Canceled
         })
-    });
+    };
+    let outcome = match wanted {
+        Wanted::All => set.read(range, &mut buffer, &mut visit),
+        Wanted::Newest => set.read_newest(range, &mut buffer, &mut visit),
+    };
     match (failure, outcome) {
         (Some(error), _) => Err(error),
         (None, Err(error)) => Err(error.into()),

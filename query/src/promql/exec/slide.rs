@@ -40,6 +40,18 @@ impl Slide {
         )
     }
 
+    /// How many samples windows move on from step to step, if samples are as regular as steps.
+    fn stride(&self, timestamps: &[i64]) -> Option<usize> {
+        let [first, second, ..] = *timestamps else { return None };
+        let interval = second.checked_sub(first).filter(|interval| *interval > 0)?;
+        if self.times.at_ms.is_some() || self.grid.step_ms % interval != 0 {
+            return None;
+        }
+        let uneven = |uneven, pair: &[i64]| uneven | (pair[1].wrapping_sub(pair[0]) ^ interval);
+        let regular = timestamps.windows(2).fold(0, uneven) == 0;
+        usize::try_from(self.grid.step_ms / interval).ok().filter(|stride| regular && *stride > 0)
+    }
+
     /// How far windows reach beyond their range, before and behind.
     const fn reach(&self) -> (i64, i64) {
         match self.extension {
@@ -120,7 +132,9 @@ impl Slider {
         self.timestamps.extend_from_slice(timestamps);
         self.windows.clear();
         self.in_windows = 0;
-        for step in 0..slide.grid.count {
+        let stride = slide.stride(timestamps);
+        let mut step = 0;
+        while step < slide.grid.count {
             let end = slide.times.of(&slide.grid, step);
             let first = end.saturating_sub(slide.range_ms).saturating_sub(before);
             let last = end.saturating_add(behind);
@@ -130,9 +144,21 @@ impl Slider {
             while timestamps.get(from).is_some_and(|t| *t <= first) {
                 from += 1;
             }
-            let from = from.min(to);
+            from = from.min(to);
             self.in_windows += (to - from) as u64;
             self.windows.push((place(from), place(to)));
+            step += 1;
+            // With samples on both sides of the window the next ones lie alike.
+            let Some(stride) = stride.filter(|_| from > 0 && to < timestamps.len()) else {
+                continue;
+            };
+            let alike = ((timestamps.len() - to) / stride).min(slide.grid.count - step);
+            for _ in 0..alike {
+                (from, to) = (from + stride, to + stride);
+                self.windows.push((place(from), place(to)));
+            }
+            self.in_windows += (alike * (to - from)) as u64;
+            step += alike;
         }
         let ends = (0..slide.grid.count).map(|step| slide.times.of(&slide.grid, step));
         self.rates = match slide.extension {

@@ -1,5 +1,8 @@
 //! Quantiles of values: numbers in order, NaN before all of them, -0 before 0.
 
+/// Comparisons that are fewer than a sorted window costs to keep, about.
+const NEAR_END_MAX: usize = 200;
+
 /// The `quantile` of unsorted values, by linear interpolation between ranks; NaN sorts first.
 #[must_use]
 pub fn quantile_of(quantile: f64, values: &[f64]) -> f64 {
@@ -16,6 +19,43 @@ pub fn quantile_of(quantile: f64, values: &[f64]) -> f64 {
 pub(super) fn quantile_of_keys(quantile: f64, keys: &[i64]) -> f64 {
     let Some(place) = Place::new(quantile, keys.len()) else { return out_of_bounds(quantile) };
     place.between(value_of(keys[place.lower]), value_of(keys[place.upper]))
+}
+
+/// The `quantile` of values with these keys in any order, if it lies so near to the least or the
+/// greatest of them that one look at each finds it.
+pub(super) fn quantile_near_end(quantile: f64, keys: &[i64]) -> Option<f64> {
+    let place = Place::new(quantile, keys.len())?;
+    let from_top = keys.len() - place.lower;
+    let (count, reversed) =
+        if from_top <= place.upper + 1 { (from_top, 0) } else { (place.upper + 1, -1) };
+    let found = match count {
+        _ if count * keys.len() > NEAR_END_MAX => return None,
+        1 => greatest::<1>(keys, reversed),
+        2 => greatest::<2>(keys, reversed),
+        3 => greatest::<3>(keys, reversed),
+        4 => greatest::<4>(keys, reversed),
+        _ => return None,
+    };
+    let value = |rank: usize| {
+        let from_end = if reversed == 0 { keys.len() - 1 - rank } else { rank };
+        value_of(found[from_end] ^ reversed)
+    };
+    Some(place.between(value(place.lower), value(place.upper)))
+}
+
+/// The `K` greatest keys, the greatest first; with `reversed` of -1 the least, all bits turned.
+#[inline]
+fn greatest<const K: usize>(keys: &[i64], reversed: i64) -> [i64; 4] {
+    let mut found = [i64::MIN; K];
+    for key in keys {
+        let mut key = *key ^ reversed;
+        for slot in &mut found {
+            (*slot, key) = ((*slot).max(key), (*slot).min(key));
+        }
+    }
+    let mut all = [i64::MIN; 4];
+    all[..K].copy_from_slice(&found);
+    all
 }
 
 /// An integer that sorts as quantiles are taken: NaN first, whatever its bits.
@@ -105,6 +145,26 @@ mod tests {
                 prop_assert_eq!(value_of(key(a)).to_bits(), a.to_bits());
             }
             prop_assert!(key(f64::NAN) <= key(a));
+        }
+
+        #[test]
+        fn a_look_at_each_value_gives_the_same(
+            values in proptest::collection::vec(
+                prop_oneof![4 => (-4..4i8).prop_map(f64::from), 1 => Just(f64::NAN)], 1..60,
+            ),
+            quantile in prop_oneof![0.0..=1.0f64, Just(0.95), Just(0.0), Just(1.0)],
+        ) {
+            let mut keys: Vec<i64> = values.iter().map(|v| key(*v)).collect();
+            let near_end = quantile_near_end(quantile, &keys);
+            keys.sort_unstable();
+            let sorted = quantile_of_keys(quantile, &keys);
+            let rank = quantile * (values.len() - 1) as f64;
+            let inside = rank >= 3.0 && rank < values.len() as f64 - 4.0;
+            prop_assert!(near_end.is_some() || inside || values.len() > 50);
+            if let Some(found) = near_end {
+                let same = found.to_bits() == sorted.to_bits();
+                prop_assert!(same || (found.is_nan() && sorted.is_nan()));
+            }
         }
 
         #[test]

@@ -5,12 +5,9 @@
 use super::Function;
 use super::rate::average_seconds;
 
-/// A range window over samples, and what extrapolation needs to know of it.
+/// What extrapolation needs to know of a window, but for the values.
 #[derive(Clone, Copy, Debug)]
-struct RateWindow {
-    /// First sample and the one after the last; empty if there is no result.
-    from: u32,
-    to: u32,
+struct Shape {
     /// Seconds between first and last sample.
     interval: f64,
     /// Seconds to extrapolate towards the start, unless zero is nearer.
@@ -21,20 +18,34 @@ struct RateWindow {
     factor: f64,
 }
 
+/// Windows of neighbouring steps that lie over their samples in the same way.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// Number of windows.
+    count: usize,
+    /// First sample of the first window and the one after its last.
+    from: usize,
+    to: usize,
+    /// How many samples each window lies behind the one before.
+    stride: usize,
+    /// Nothing if there is no result.
+    shape: Option<Shape>,
+}
+
 /// The windows of a function over samples at given times.
 #[derive(Clone, Debug)]
 pub struct RateWindows {
     function: Function,
-    windows: Vec<RateWindow>,
+    runs: Vec<Run>,
     range_seconds: f64,
     /// Places of values that are greater than the next one.
-    resets: Vec<u32>,
+    resets: Vec<usize>,
 }
 
 impl RateWindows {
     /// Windows of `function`, or none if it is another function. `windows` gives the samples of
     /// each and the time its range ends.
-    #[expect(clippy::cast_precision_loss, reason = "differences of times are far below 2^53 ms")]
+    #[expect(clippy::cast_precision_loss, reason = "lengths of ranges are far below 2^53 ms")]
     #[must_use]
     pub fn new(
         function: Function,
@@ -46,32 +57,45 @@ impl RateWindows {
             return None;
         }
         let range_seconds = range_ms as f64 / 1000.0;
-        let seconds = |from: i64, to: i64| (to - from) as f64 / 1000.0;
-        let window = |((from, to), range_end_ms): ((u32, u32), i64)| {
-            let samples = timestamps.get(from as usize..to as usize).unwrap_or_default();
-            let [first_ms, .., last_ms] = *samples else {
-                return RateWindow {
-                    from: 0,
-                    to: 0,
-                    interval: 0.0,
-                    to_start: 0.0,
-                    to_end: 0.0,
-                    factor: 0.0,
-                };
+        let mut all = Self { function, runs: Vec::new(), range_seconds, resets: Vec::new() };
+        // The distances that make the shape of the window before.
+        let mut before = None;
+        for ((from, to), range_end_ms) in windows {
+            let (from, to) = (from as usize, to as usize);
+            let distances = match timestamps.get(from..to) {
+                Some([first, .., last]) => {
+                    Some((range_end_ms - first, range_end_ms - last, to - from))
+                }
+                _ => None,
             };
-            let average = average_seconds(first_ms, last_ms, samples.len());
-            let held = |border: f64| if border >= average * 1.1 { average / 2.0 } else { border };
-            let interval = seconds(first_ms, last_ms);
-            let to_start = held(seconds(range_end_ms - range_ms, first_ms));
-            let to_end = held(seconds(range_end_ms, last_ms).abs());
-            let mut factor = (interval + to_start + to_end) / interval;
-            if function == Function::Rate {
-                factor /= range_seconds;
+            if before == Some(distances)
+                && let Some(run) = all.runs.last_mut()
+                && run.goes_on(from)
+            {
+                run.count += 1;
+                continue;
             }
-            RateWindow { from, to, interval, to_start, to_end, factor }
-        };
-        let windows = windows.map(window).collect();
-        Some(Self { function, windows, range_seconds, resets: Vec::new() })
+            before = Some(distances);
+            let shape =
+                distances.map(|(first, last, count)| all.shape(range_ms, (first, last), count));
+            all.runs.push(Run { count: 1, from, to, stride: 0, shape });
+        }
+        Some(all)
+    }
+
+    /// The shape of a window whose first and last sample lie so many ms before its end.
+    #[expect(clippy::cast_precision_loss, reason = "differences of times are far below 2^53 ms")]
+    fn shape(&self, range_ms: i64, (first_ms, last_ms): (i64, i64), count: usize) -> Shape {
+        let average = average_seconds(-first_ms, -last_ms, count);
+        let held = |border: f64| if border >= average * 1.1 { average / 2.0 } else { border };
+        let interval = (first_ms - last_ms) as f64 / 1000.0;
+        let to_start = held((range_ms - first_ms) as f64 / 1000.0);
+        let to_end = held((last_ms as f64 / 1000.0).abs());
+        let mut factor = (interval + to_start + to_end) / interval;
+        if self.function == Function::Rate {
+            factor /= self.range_seconds;
+        }
+        Shape { interval, to_start, to_end, factor }
     }
 
     /// Puts the results for a series with these values into `out`, one a window; where there is
@@ -79,44 +103,109 @@ impl RateWindows {
     pub fn evaluate(&mut self, values: &[f64], out: &mut [f64]) {
         let is_counter = self.function != Function::Delta;
         self.resets.clear();
-        if is_counter && values.windows(2).any(|pair| pair[1] < pair[0]) {
-            let falls = values.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]);
-            self.resets.extend(falls.map(|(i, _)| i as u32));
+        let falls = |pair: &[f64]| pair[1] < pair[0];
+        if is_counter && values.windows(2).any(falls) {
+            let falls = values.windows(2).enumerate().filter(|(_, pair)| falls(pair));
+            self.resets.extend(falls.map(|(i, _)| i));
         }
+        let mut rest = out;
+        for run in &self.runs {
+            let (out, others) = rest.split_at_mut(run.count.min(rest.len()));
+            rest = others;
+            let Some(shape) = &run.shape else { continue };
+            let (firsts, lasts) = (&values[run.from..], &values[run.to - 1..]);
+            match run.stride {
+                _ if !self.resets.is_empty() => self.one_by_one(run, shape, values, out),
+                1 => self.all_at_once(shape, firsts.iter().zip(lasts), out),
+                0 => self.one_by_one(run, shape, values, out),
+                n => self.all_at_once(
+                    shape,
+                    firsts.iter().step_by(n).zip(lasts.iter().step_by(n)),
+                    out,
+                ),
+            }
+        }
+    }
+
+    /// The windows of a run over values that never fall, by their first and last values.
+    #[inline]
+    fn all_at_once<'a>(
+        &self,
+        shape: &Shape,
+        ends: impl Iterator<Item = (&'a f64, &'a f64)> + Clone,
+        out: &mut [f64],
+    ) {
+        // Most zeros are farther away than the start; if one is not, it is looked at below.
+        let mut near_zero = false;
+        for ((first, last), out) in ends.clone().zip(&mut *out) {
+            let result = last - first;
+            *out = result * shape.factor;
+            near_zero |= (result > 0.0) & (*first >= 0.0) & !shape.is_far_from_zero(*first, result);
+        }
+        if !near_zero || self.function == Function::Delta {
+            return;
+        }
+        for ((first, last), out) in ends.zip(out) {
+            let result = last - first;
+            if result > 0.0 && *first >= 0.0 {
+                *out = result * self.counter_factor(shape, *first, result);
+            }
+        }
+    }
+
+    /// The windows of a run whose counter may be reset, or that are all the same.
+    fn one_by_one(&self, run: &Run, shape: &Shape, values: &[f64], out: &mut [f64]) {
         let mut passed = 0;
-        for (window, out) in self.windows.iter().zip(out) {
-            if window.from == window.to {
-                continue;
-            }
-            let first = values[window.from as usize];
-            let mut result = values[window.to as usize - 1] - first;
-            if !self.resets.is_empty() {
-                passed += self.resets[passed..].partition_point(|at| *at < window.from);
-                let inside = self.resets[passed..].iter().take_while(|at| **at + 1 < window.to);
-                result = inside.fold(result, |sum, at| sum + values[*at as usize]);
-            }
+        for (i, out) in out.iter_mut().enumerate() {
+            let (from, to) = (run.from + i * run.stride, run.to + i * run.stride);
+            let first = values[from];
+            passed += self.resets[passed..].partition_point(|at| *at < from);
+            let inside = self.resets[passed..].iter().take_while(|at| **at + 1 < to);
+            let result = inside.fold(values[to - 1] - first, |sum, at| sum + values[*at]);
+            let is_counter = self.function != Function::Delta;
             *out = if is_counter && result > 0.0 && first >= 0.0 {
-                result * self.counter_factor(window, first, result)
+                result * self.counter_factor(shape, first, result)
             } else {
-                result * window.factor
+                result * shape.factor
             };
         }
     }
 
     /// The factor for a counter that grew, whose zero may lie nearer than the start.
     #[inline]
-    fn counter_factor(&self, window: &RateWindow, first: f64, result: f64) -> f64 {
-        // Most zeros are far away, which a product shows without the cost of a division; the
-        // margin is wide of its rounding.
-        if first * window.interval > window.to_start * result * (1.0 + 1e-9) {
-            return window.factor;
+    fn counter_factor(&self, shape: &Shape, first: f64, result: f64) -> f64 {
+        if shape.is_far_from_zero(first, result) {
+            return shape.factor;
         }
-        let to_zero = window.interval * (first / result);
-        if to_zero >= window.to_start || to_zero.is_nan() {
-            return window.factor;
+        let to_zero = shape.interval * (first / result);
+        if to_zero >= shape.to_start || to_zero.is_nan() {
+            return shape.factor;
         }
-        let factor = (window.interval + to_zero + window.to_end) / window.interval;
+        let factor = (shape.interval + to_zero + shape.to_end) / shape.interval;
         if self.function == Function::Rate { factor / self.range_seconds } else { factor }
+    }
+}
+
+impl Shape {
+    /// Whether the zero of a counter lies before the start, which a product shows without the cost
+    /// of a division; the margin is wide of its rounding.
+    #[inline]
+    fn is_far_from_zero(&self, first: f64, result: f64) -> bool {
+        first * self.interval > self.to_start * result * (1.0 + 1e-9)
+    }
+}
+
+impl Run {
+    /// Whether a window that begins at `from` is the next of the run; the second one decides the
+    /// stride.
+    fn goes_on(&mut self, from: usize) -> bool {
+        if self.shape.is_none() {
+            return true;
+        }
+        if self.count == 1 && from >= self.from {
+            self.stride = from - self.from;
+        }
+        from == self.from + self.count * self.stride
     }
 }
 

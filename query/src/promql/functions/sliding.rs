@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::Function;
-use super::rank::{key, quantile_of_keys};
+use super::rank::{key, quantile_near_end, quantile_of_keys};
 use super::rate::{Resets, is_change};
 use super::window::Window;
 
@@ -24,6 +24,8 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 pub(super) struct Sliding {
     /// Windows of the series evaluated so far.
     windows: usize,
+    /// Keys of all values, once they were needed.
+    keys: Vec<i64>,
     sorted: SortedWindow,
     extreme: Extreme,
     prefix: Prefix,
@@ -33,6 +35,7 @@ impl Sliding {
     /// Forgets the series.
     pub(super) fn clear(&mut self) {
         self.windows = 0;
+        self.keys.clear();
         self.sorted.samples = 0..0;
         self.extreme.samples = 0..0;
         self.prefix.state = State::Unknown;
@@ -80,7 +83,13 @@ impl Sliding {
 
     /// The `quantile` of the window.
     pub(super) fn quantile(&mut self, quantile: f64, window: &Window<'_>) -> f64 {
-        self.sorted.slide(&window.series.values, &window.samples);
+        if self.keys.is_empty() {
+            self.keys.extend(window.series.values.iter().map(|value| key(*value)));
+        }
+        if let Some(value) = quantile_near_end(quantile, &self.keys[window.samples.clone()]) {
+            return value;
+        }
+        self.sorted.slide(&self.keys, &window.samples);
         quantile_of_keys(quantile, &self.sorted.keys)
     }
 
@@ -99,7 +108,7 @@ struct SortedWindow {
 }
 
 impl SortedWindow {
-    fn slide(&mut self, values: &[f64], samples: &Range<usize>) {
+    fn slide(&mut self, keys: &[i64], samples: &Range<usize>) {
         let overlap = self.samples.start <= samples.start
             && samples.start < self.samples.end
             && self.samples.end <= samples.end;
@@ -107,18 +116,17 @@ impl SortedWindow {
             samples.start.abs_diff(self.samples.start) + samples.end.abs_diff(self.samples.end);
         if !overlap || moves > MOVES_MAX {
             self.keys.clear();
-            self.keys.extend(values[samples.clone()].iter().map(|value| key(*value)));
+            self.keys.extend_from_slice(&keys[samples.clone()]);
             self.keys.sort_unstable();
         } else {
-            for value in &values[self.samples.start..samples.start] {
-                if let Ok(at) = self.keys.binary_search(&key(*value)) {
+            for key in &keys[self.samples.start..samples.start] {
+                if let Ok(at) = self.keys.binary_search(key) {
                     self.keys.remove(at);
                 }
             }
-            for value in &values[self.samples.end..samples.end] {
-                let key = key(*value);
-                let at = self.keys.partition_point(|other| *other < key);
-                self.keys.insert(at, key);
+            for key in &keys[self.samples.end..samples.end] {
+                let at = self.keys.partition_point(|other| other < key);
+                self.keys.insert(at, *key);
             }
         }
         self.samples = samples.clone();

@@ -19,7 +19,9 @@ pub(super) const HAS_HISTOGRAMS: u8 = 1;
 pub(super) const HAS_STARTS: u8 = 2;
 /// The series has exemplars.
 pub(super) const HAS_EXEMPLARS: u8 = 4;
-const FLAGS_KNOWN: u8 = HAS_HISTOGRAMS | HAS_STARTS | HAS_EXEMPLARS;
+/// None of the samples is a staleness marker. Blocks written before this was noted lack it.
+pub(super) const NEVER_STALE: u8 = 8;
+const FLAGS_KNOWN: u8 = HAS_HISTOGRAMS | HAS_STARTS | HAS_EXEMPLARS | NEVER_STALE;
 
 /// The values of one section that hold a group's series; numbers follow one another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -172,7 +174,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_group_comes_back(
-            flags in proptest::collection::vec(0u8..8, 300),
+            flags in proptest::collection::vec(0u8..16, 300),
             vectors in proptest::collection::vec(0u32..3, 300),
             (value_pages, histogram_pages, exemplars) in (starts(300), starts(300), starts(300)),
         ) {

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ephemeris_model::{Histogram, TimeRange};
+use rustc_hash::FxHashMap;
 
 use super::Block;
-use super::directory::{GROUP_SERIES, Group, HAS_HISTOGRAMS};
+use super::directory::{GROUP_SERIES, Group, HAS_HISTOGRAMS, NEVER_STALE};
 use super::exemplars;
 use super::page::{self, PageReader, Payload};
 use super::reader::{SampleVisitor, note};
@@ -17,12 +18,16 @@ use crate::error::{AtPlace, Error, Result};
 use crate::index::ValueSource as _;
 use crate::metrics::codec::histograms::{self, LayoutTable};
 use crate::metrics::codec::times;
-use crate::metrics::samples::SeriesSamples;
+use crate::metrics::samples::{Newest, SeriesSamples, Wanted};
+
+/// The newest time of each time vector inside the range of a reader, if there is one.
+pub(super) type NewestOfVectors = FxHashMap<u32, Option<i64>>;
 
 /// Reads the samples of one range from a block.
 pub(super) struct SampleReader<'a> {
     block: &'a Block,
     range: TimeRange,
+    which: Wanted,
     /// The value of time vectors read last; neighbours are mostly in one.
     vectors: Option<(u32, Arc<Vec<u8>>)>,
     /// The vector decoded last, and which of its times lie inside the range.
@@ -35,10 +40,11 @@ pub(super) struct SampleReader<'a> {
 }
 
 impl<'a> SampleReader<'a> {
-    pub(super) fn new(block: &'a Block, range: TimeRange) -> Self {
+    pub(super) fn new(block: &'a Block, range: TimeRange, which: Wanted) -> Self {
         Self {
             block,
             range,
+            which,
             vectors: None,
             vector: None,
             times: Vec::new(),
@@ -86,6 +92,43 @@ impl<'a> SampleReader<'a> {
             rest = others;
         }
         Ok(())
+    }
+
+    /// Hands each of `ids`, all of one group, to `visit` with its newest sample inside the range, as
+    /// far as directory and time vectors tell; `false` ends the walk, which is answered.
+    pub(super) fn newest_in_group(
+        &mut self,
+        group: &Group,
+        ids: impl Iterator<Item = u32>,
+        newest_of: &mut NewestOfVectors,
+        visit: &mut dyn FnMut(u32, Newest) -> bool,
+    ) -> Result<bool> {
+        for id in ids {
+            let within = (id % GROUP_SERIES) as usize;
+            let found = group.vectors.get(within).zip(group.flags.get(within));
+            let (&vector, &flags) = found.ok_or_else(|| {
+                let place = self.block.place(section::DIRECTORY, id / GROUP_SERIES);
+                Error::corrupt(place, format!("it lacks series {id}"))
+            })?;
+            let newest = match newest_of.get(&vector) {
+                Some(newest) => *newest,
+                None => {
+                    self.load_vector(vector)?;
+                    let newest = self.wanted.clone().last().map(|at| self.times[at]);
+                    newest_of.insert(vector, newest);
+                    newest
+                }
+            };
+            let newest = match newest {
+                None => Newest::None,
+                Some(time) if flags & NEVER_STALE != 0 => Newest::At { time, stale: false },
+                Some(_) => Newest::Unknown,
+            };
+            if !visit(id, newest) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Reads series of one page. Damage of one series is noted; that of the page is the error.
@@ -167,7 +210,11 @@ impl<'a> SampleReader<'a> {
         times::decode(bytes, len_max, &mut self.times).at(place)?;
         let before = |at: i64| self.times.partition_point(|&t| t < at);
         let start = before(self.range.start.0);
-        self.wanted = start..before(self.range.end.0).max(start);
+        let end = before(self.range.end.0).max(start);
+        self.wanted = match self.which {
+            Wanted::All => start..end,
+            Wanted::Newest => end.saturating_sub(1).max(start)..end,
+        };
         self.vector = Some(vector);
         self.vectors = Some((number, body));
         Ok(())

@@ -11,14 +11,14 @@ use super::directory::{GROUP_SERIES, Group, HAS_EXEMPLARS};
 use super::exemplars;
 use super::manifest::{Manifest, TenantPlace};
 use super::page::PageReader;
-use super::read::SampleReader;
+use super::read::{NewestOfVectors, SampleReader};
 use super::touched;
 use crate::catalog::BlockRow;
 use crate::encoding::Input;
 use crate::envelope::{self, section};
 use crate::error::{AtPlace, Error, ErrorKind, Result};
 use crate::index::{Reading, TenantIndex, ValueSource};
-use crate::metrics::samples::SeriesSamples;
+use crate::metrics::samples::{Newest, SeriesSamples, Wanted};
 use crate::rocks::{Rocks, Value};
 use crate::series::TenantId;
 
@@ -196,7 +196,21 @@ impl Block {
         damage: &mut Vec<String>,
         visit: &mut SampleVisitor<'_>,
     ) -> Result<()> {
-        let mut reader = SampleReader::new(self, range);
+        self.read_wanted(ids, (range, Wanted::All), damage, visit)
+    }
+
+    /// The same of all samples inside the range or of the newest.
+    ///
+    /// # Errors
+    /// As [`Block::read`].
+    pub(crate) fn read_wanted(
+        &self,
+        ids: &[u32],
+        (range, which): (TimeRange, Wanted),
+        damage: &mut Vec<String>,
+        visit: &mut SampleVisitor<'_>,
+    ) -> Result<()> {
+        let mut reader = SampleReader::new(self, range, which);
         let mut rest = ids;
         while let Some(&first) = rest.first() {
             let group = first / GROUP_SERIES;
@@ -207,6 +221,31 @@ impl Block {
                 Err(error) => note(error, damage)?,
             }
             rest = others;
+        }
+        Ok(())
+    }
+
+    /// Hands each of `ids` (ascending) to `visit` with its newest sample inside `window`, as far as
+    /// directory and time vectors tell; `false` ends the walk.
+    ///
+    /// # Errors
+    /// If directory or times are damaged.
+    pub(crate) fn newest(
+        &self,
+        ids: &RoaringBitmap,
+        window: TimeRange,
+        visit: &mut dyn FnMut(u32, Newest) -> bool,
+    ) -> Result<()> {
+        let mut reader = SampleReader::new(self, window, Wanted::Newest);
+        let mut newest_of = NewestOfVectors::default();
+        let mut ids = ids.iter().peekable();
+        while let Some(&first) = ids.peek() {
+            let number = first / GROUP_SERIES;
+            let group = self.group(number)?;
+            let within = std::iter::from_fn(|| ids.next_if(|id| id / GROUP_SERIES == number));
+            if !reader.newest_in_group(&group, within, &mut newest_of, visit)? {
+                break;
+            }
         }
         Ok(())
     }

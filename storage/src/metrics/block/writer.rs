@@ -3,9 +3,11 @@
 
 use std::cmp::Ordering;
 
-use ephemeris_model::{Exemplar, Histogram, TimeRange, TimestampMs};
+use ephemeris_model::{Exemplar, Histogram, TimeRange, TimestampMs, is_stale};
 
-use super::directory::{GROUP_SERIES, Group, HAS_EXEMPLARS, HAS_HISTOGRAMS, HAS_STARTS, Starts};
+use super::directory::{
+    GROUP_SERIES, Group, HAS_EXEMPLARS, HAS_HISTOGRAMS, HAS_STARTS, NEVER_STALE, Starts,
+};
 use super::exemplars;
 use super::manifest::{Manifest, TenantPlace};
 use super::page::{self, PageBuilder};
@@ -129,7 +131,8 @@ impl BlockWriter {
         let flag = |present: bool, flag| if present { flag } else { 0 };
         let flags = flag(!samples.histograms.is_empty(), HAS_HISTOGRAMS)
             | flag(samples.start_timestamps.iter().any(|&start| start != 0), HAS_STARTS)
-            | flag(!exemplars.is_empty(), HAS_EXEMPLARS);
+            | flag(!exemplars.is_empty(), HAS_EXEMPLARS)
+            | flag(!samples.values.iter().any(|v| is_stale(*v)), NEVER_STALE);
         self.put_times(samples)?;
         self.put_values(series, samples, flags)?;
         if flags & HAS_HISTOGRAMS != 0 {
@@ -238,7 +241,7 @@ impl BlockWriter {
             &self.floats
         };
         let payload = self.values.push(|out| page::put_payload(samples, values, flags, out));
-        if self.manifest.level > 0 && flags == 0 {
+        if self.manifest.level > 0 && flags & (HAS_HISTOGRAMS | HAS_STARTS) == 0 {
             verify(payload, values)?;
         }
         self.page_samples += samples.len();

@@ -89,6 +89,16 @@ impl Chunk {
         (self.count > 0).then_some(self.last_time)
     }
 
+    /// The last value, bit for bit.
+    pub(super) fn last_value(&self) -> f64 {
+        f64::from_bits(self.last_sample_bits())
+    }
+
+    /// Whether the last sample is a staleness marker.
+    pub(super) fn ends_stale(&self) -> bool {
+        self.last == Last::Stale
+    }
+
     /// Whether the sample can be appended.
     pub(super) fn fit(&self, time: i64, bits: u64) -> Fit {
         if self.count == 0 {
@@ -209,7 +219,7 @@ impl Chunk {
         }
     }
 
-    /// All bytes of the chunk, joined in `bytes`.
+    /// All bytes of the chunk and [`PADDING`], joined in `bytes`.
     fn gather(&self, arena: &Arena, bytes: &mut Vec<u8>) {
         bytes.clear();
         if self.count == 0 {
@@ -225,13 +235,12 @@ impl Chunk {
         }
         let last = arena.segment(number, ordinal);
         bytes.extend_from_slice(&last[LINK_BYTES..usize::from(self.position)]);
+        bytes.extend_from_slice(&PADDING);
     }
 
     /// Appends all samples to `out`; `scratch` is for bytes.
     pub(super) fn read(&self, arena: &Arena, scratch: &mut Vec<u8>, out: &mut SeriesSamples) {
         self.gather(arena, scratch);
-        out.timestamps.reserve(self.count as usize);
-        out.values.reserve(self.count as usize);
         let decoded = decode(scratch, self.count, out);
         debug_assert!(decoded.is_some(), "a chunk decodes to what was pushed");
     }
@@ -343,82 +352,148 @@ fn kept_interval(interval: i64) -> i32 {
     i32::try_from(interval).unwrap_or(0)
 }
 
-/// Decodes `count` samples; `None` if the bytes do not hold them.
+/// Bytes after those of a chunk, so that eight can be read from any place.
+const PADDING: [u8; 8] = [0; 8];
+
+/// Decodes `count` samples from bytes with [`PADDING`]; `None` if the bytes do not hold them.
 fn decode(bytes: &[u8], count: u32, out: &mut SeriesSamples) -> Option<()> {
-    let mut input = Input::new(bytes);
-    let (mut time, mut interval, mut bits, mut exponent) = (0i64, 0i64, 0u64, 0u8);
-    let mut left = count;
+    let start = out.timestamps.len();
+    out.timestamps.resize(start + count as usize, 0);
+    out.values.resize(start + count as usize, 0.0);
+    let samples = out.timestamps[start..].iter_mut().zip(&mut out.values[start..]);
+    let mut decoder = Decoder { bytes, at: 0, interval: 0, time: 0, value: Value::default() };
+    let mut repeats = 0u8;
     let mut first = true;
-    while left > 0 {
-        let control = input.u8().ok()?;
-        if control >> 4 == RUN {
-            for _ in 0..input.u8().ok()? {
-                time = time.wrapping_add(interval);
-                out.push(time, f64::from_bits(bits));
-                left = left.checked_sub(1)?;
+    let mut last = 0u64;
+    for (time, value) in samples {
+        if repeats == 0 {
+            let control = decoder.byte()?;
+            if control >> 4 == RUN {
+                repeats = decoder.byte()?;
+            } else {
+                decoder.interval = decoder.interval.wrapping_add(match control >> 4 {
+                    0 => 0,
+                    form => decoder.interval_change(form)?,
+                });
+                decoder.time = decoder.time.wrapping_add(decoder.interval);
+                let kept = if first { 0 } else { i64::from(kept_interval(decoder.interval)) };
+                (decoder.interval, first) = (kept, false);
+                last = decoder.value_bits(control & 15)?;
             }
-            continue;
         }
-        interval = interval.wrapping_add(interval_change(&mut input, control >> 4)?);
-        time = time.wrapping_add(interval);
-        interval = if std::mem::take(&mut first) { 0 } else { i64::from(kept_interval(interval)) };
-        let stale = control & 15 == VALUE_STALE;
-        if !stale {
-            bits = value(&mut input, control & 15, bits, &mut exponent)?;
+        if repeats > 0 {
+            repeats -= 1;
+            decoder.time = decoder.time.wrapping_add(decoder.interval);
+            last = decoder.value.bits;
         }
-        out.push(time, f64::from_bits(if stale { STALE_NAN_BITS } else { bits }));
-        left -= 1;
+        *time = decoder.time;
+        *value = f64::from_bits(last);
     }
     Some(())
 }
 
-#[inline]
-fn interval_change(input: &mut Input<'_>, form: u8) -> Option<i64> {
-    Some(match form {
-        0 => 0,
-        1..=5 => i64::from(form) - 6,
-        6..=10 => i64::from(form) - 5,
-        11 => signed(input, 1)?,
-        12 => signed(input, 2)?,
-        13 => signed(input, 4)?,
-        _ => signed(input, 8)?,
-    })
+/// What the next sample is decoded against.
+struct Decoder<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    interval: i64,
+    time: i64,
+    value: Value,
 }
 
-#[inline]
-fn value(input: &mut Input<'_>, form: u8, before: u64, exponent: &mut u8) -> Option<u64> {
-    let change = match form {
-        VALUE_SAME => return Some(before),
-        2..=5 => signed(input, usize::from(form) - 1)?,
-        6 => signed(input, 6)?,
-        7 => signed(input, 8)?,
-        VALUE_RESCALED => {
-            *exponent = input.u8().ok()?;
-            input.zigzag().ok()?
-        }
-        VALUE_XOR => {
-            let shape = input.u8().ok()?;
-            let (leading, counted) = (u32::from(shape >> 4), u32::from(shape & 15));
-            let xor = unsigned(input, counted as usize)?;
-            let trailing = 8u32.checked_sub(leading + counted)?;
-            return Some(before ^ (xor << (8 * trailing % 64)));
-        }
-        _ => return Some(before ^ unsigned(input, usize::from(form) - 7)?),
-    };
-    Some(from_decimal(scaled(before, *exponent).wrapping_add(change), *exponent))
+/// The last value that was no staleness marker.
+#[derive(Default)]
+struct Value {
+    bits: u64,
+    exponent: u8,
+    /// The value as a decimal, if the one before was one too: so that decimals follow from
+    /// decimals without a way through floats.
+    decimal: Option<i64>,
 }
 
-#[inline]
-fn unsigned(input: &mut Input<'_>, length: usize) -> Option<u64> {
-    let mut bytes = [0; 8];
-    bytes.get_mut(..length)?.copy_from_slice(input.take(length).ok()?);
-    Some(u64::from_le_bytes(bytes))
+impl Decoder<'_> {
+    #[inline]
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// The next 1 to 8 bytes.
+    #[inline]
+    fn unsigned(&mut self, length: u32) -> Option<u64> {
+        let word = u64::from_le_bytes(*self.bytes.get(self.at..)?.first_chunk()?);
+        self.at += length as usize;
+        Some(word << (64 - 8 * length) >> (64 - 8 * length))
+    }
+
+    #[inline]
+    fn signed(&mut self, length: u32) -> Option<i64> {
+        let empty = 64 - 8 * length;
+        Some((self.unsigned(length)? << empty).cast_signed() >> empty)
+    }
+
+    #[inline]
+    fn interval_change(&mut self, form: u8) -> Option<i64> {
+        Some(match form {
+            0..=5 => i64::from(form) - 6,
+            6..=10 => i64::from(form) - 5,
+            11 => self.signed(1)?,
+            12 => self.signed(2)?,
+            13 => self.signed(4)?,
+            _ => self.signed(8)?,
+        })
+    }
+
+    /// The bits of the next value.
+    #[inline]
+    fn value_bits(&mut self, form: u8) -> Option<u64> {
+        let change = match form {
+            VALUE_SAME => return Some(self.value.bits),
+            VALUE_STALE => return Some(STALE_NAN_BITS),
+            2..=5 => self.signed(u32::from(form) - 1)?,
+            6 => self.signed(6)?,
+            7 => self.signed(8)?,
+            VALUE_RESCALED => {
+                self.value.exponent = self.byte()?;
+                self.value.decimal = None;
+                let mut input = Input::new(self.bytes.get(self.at..)?);
+                let change = input.zigzag().ok()?;
+                self.at = self.bytes.len() - input.len();
+                change
+            }
+            VALUE_XOR => {
+                let shape = self.byte()?;
+                let (leading, counted) = (u32::from(shape >> 4), u32::from(shape & 15));
+                let trailing = 8u32.checked_sub(leading + counted)?;
+                let xor = if counted == 0 { 0 } else { self.unsigned(counted)? };
+                return Some(self.value.xor(xor << (8 * trailing % 64)));
+            }
+            _ => {
+                let xor = self.unsigned(u32::from(form) - 7)?;
+                return Some(self.value.xor(xor));
+            }
+        };
+        Some(self.value.change_by(change))
+    }
 }
 
-#[inline]
-fn signed(input: &mut Input<'_>, length: usize) -> Option<i64> {
-    let empty = 64 - 8 * u32::try_from(length).ok()?;
-    Some((unsigned(input, length)? << empty).cast_signed() >> empty)
+impl Value {
+    #[inline]
+    const fn xor(&mut self, xor: u64) -> u64 {
+        self.bits ^= xor;
+        self.decimal = None;
+        self.bits
+    }
+
+    #[inline]
+    fn change_by(&mut self, change: i64) -> u64 {
+        let before = self.decimal.unwrap_or_else(|| scaled(self.bits, self.exponent));
+        let decimal = before.wrapping_add(change);
+        self.bits = from_decimal(decimal, self.exponent);
+        self.decimal = Some(decimal);
+        self.bits
+    }
 }
 
 #[cfg(test)]
@@ -441,7 +516,7 @@ mod tests {
         let back: Vec<_> =
             out.timestamps.iter().zip(&out.values).map(|(&t, v)| (t, v.to_bits())).collect();
         assert_eq!(back, samples);
-        scratch.len()
+        scratch.len().saturating_sub(PADDING.len())
     }
 
     fn at_interval(values: impl IntoIterator<Item = f64>) -> Vec<(i64, u64)> {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ephemeris_model::batch::HistogramSample;
-use ephemeris_model::{Exemplar, Histogram};
+use ephemeris_model::{Exemplar, Histogram, TimeRange};
 
 use super::arena::Arena;
 use super::chunk::{Chunk, Fit};
-use crate::metrics::samples::SeriesSamples;
+use crate::metrics::samples::{Newest, SeriesSamples};
 
 /// Exemplars kept of one series in one generation; the oldest give way.
 const EXEMPLARS_PER_SERIES_MAX: usize = 10;
@@ -174,6 +174,25 @@ impl Extent {
             || self.exemplars.contains_key(&index)
     }
 
+    /// The newest sample of a series inside `window`, as far as its chunk tells without being
+    /// decoded.
+    pub(super) fn newest(&self, index: u16, window: TimeRange) -> Newest {
+        if !self.others.is_empty() && self.others.contains_key(&index) {
+            return Newest::Unknown;
+        }
+        let Some(chunk) = self.chunks.get(usize::from(index)) else { return Newest::None };
+        let Some(time) = chunk.last_time() else { return Newest::None };
+        // Late rows are at or before the last sample of the chunk.
+        if time < window.start.0 {
+            return Newest::None;
+        }
+        // Late rows at the time of a staleness marker win over it.
+        if time >= window.end.0 || (chunk.ends_stale() && !self.late.is_empty()) {
+            return Newest::Unknown;
+        }
+        Newest::At { time, stale: chunk.ends_stale() }
+    }
+
     /// Places of the series that have anything here.
     pub(super) fn filled(&self) -> Vec<u16> {
         (0u16..)
@@ -211,6 +230,34 @@ impl Extent {
             others.sort_and_dedup();
             out.merge(&others);
         }
+    }
+
+    /// The newest sample of a series inside `window`, and maybe others. `scratch` is for bytes.
+    pub(super) fn read_newest(
+        &mut self,
+        index: u16,
+        window: TimeRange,
+        scratch: &mut Vec<u8>,
+        out: &mut SeriesSamples,
+    ) {
+        match self.newest(index, window) {
+            Newest::None => out.clear(),
+            Newest::At { time, .. }
+                if !self.starts.contains_key(&index) && !self.is_late(index, time) =>
+            {
+                out.clear();
+                let value = self.chunks.get(usize::from(index)).map(Chunk::last_value);
+                value.into_iter().for_each(|value| out.push(time, value));
+            }
+            _ => self.read(index, scratch, out),
+        }
+    }
+
+    /// Whether there are out-of-order samples of this very time.
+    fn is_late(&mut self, index: u16, time: i64) -> bool {
+        self.sort_late();
+        let first = self.late.partition_point(|row| (row.index, row.time) < (index, time));
+        self.late.get(first).is_some_and(|row| (row.index, row.time) == (index, time))
     }
 
     fn sort_late(&mut self) {

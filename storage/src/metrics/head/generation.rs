@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ephemeris_model::batch::HistogramSample;
-use ephemeris_model::{Exemplar, TimestampMs};
+use ephemeris_model::{Exemplar, TimeRange, TimestampMs};
 use parking_lot::{Mutex, MutexGuard};
 use roaring::RoaringBitmap;
 
 use super::extent::{Extent, ExtentBytes, Float};
 use super::identity::{EXTENT_SERIES, EXTENTS_MAX, Identity};
 use crate::logs::head::LogHead;
-use crate::metrics::samples::SeriesSamples;
+use crate::metrics::samples::{Newest, SeriesSamples};
 
 /// Samples written between two rotations.
 pub(crate) struct Generation {
@@ -120,6 +120,30 @@ impl Generation {
         ids.iter().filter(|&id| holds(id)).collect()
     }
 
+    /// Hands each of `ids` (ascending) to `visit` with its newest sample inside `window`; `false`
+    /// ends the walk.
+    pub(crate) fn newest(
+        &self,
+        ids: &RoaringBitmap,
+        window: TimeRange,
+        visit: &mut dyn FnMut(u32, Newest) -> bool,
+    ) {
+        let mut ids = ids.iter().peekable();
+        while let Some(&first) = ids.peek() {
+            let number = first / EXTENT_SERIES;
+            let extent = self.extent(first).map(Mutex::lock);
+            while let Some(id) = ids.next_if(|id| id / EXTENT_SERIES == number) {
+                let newest = match &extent {
+                    Some(extent) => extent.newest(place(id), window),
+                    None => Newest::None,
+                };
+                if !visit(id, newest) {
+                    return;
+                }
+            }
+        }
+    }
+
     /// All series that have anything here.
     pub(crate) fn all_filled(&self) -> RoaringBitmap {
         let mut set = RoaringBitmap::new();
@@ -136,6 +160,20 @@ impl Generation {
     pub(crate) fn read(&self, id: u32, scratch: &mut Vec<u8>, out: &mut SeriesSamples) {
         match self.extent(id) {
             Some(extent) => extent.lock().read(place(id), scratch, out),
+            None => out.clear(),
+        }
+    }
+
+    /// The newest sample of a series inside `window`, and maybe others. `scratch` is for bytes.
+    pub(crate) fn read_newest(
+        &self,
+        id: u32,
+        window: TimeRange,
+        scratch: &mut Vec<u8>,
+        out: &mut SeriesSamples,
+    ) {
+        match self.extent(id) {
+            Some(extent) => extent.lock().read_newest(place(id), window, scratch, out),
             None => out.clear(),
         }
     }

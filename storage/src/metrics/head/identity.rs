@@ -349,6 +349,15 @@ impl TenantView<'_> {
         Labels::from_sorted(self.pairs(id))
     }
 
+    /// Counts series of this tenant by their values of the labels `by`.
+    pub(crate) fn count_by(
+        &self,
+        by: &[String],
+        ids: impl Iterator<Item = u32>,
+    ) -> Vec<(Labels, u64)> {
+        self.index.count_by(by, ids.filter_map(|id| self.identity.labels_at(id)))
+    }
+
     /// Sorted label names of all series, or of `among`.
     pub(crate) fn label_names(&self, among: Option<&RoaringBitmap>) -> Vec<String> {
         let mut places = among.into_iter().flatten().filter_map(|id| self.identity.labels_at(id));

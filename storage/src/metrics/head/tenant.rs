@@ -1,8 +1,9 @@
 //! The head's index of one tenant: labels of series, and from labels back to series.
 
-use ephemeris_model::MatchOp;
-use ephemeris_model::Matcher;
+use ephemeris_model::{Labels, MatchOp, Matcher};
+use hashbrown::HashMap;
 use roaring::RoaringBitmap;
+use rustc_hash::FxBuildHasher;
 
 use super::postings::Postings;
 use crate::encoding::{Input, put_varint};
@@ -213,6 +214,32 @@ impl TenantIndex {
         self.numbers(at).map(|(name, value)| {
             (self.names.get(name), self.by_name[name as usize].values.get(value))
         })
+    }
+
+    /// Counts the label sets at `places` by their values of the labels `by`.
+    pub(super) fn count_by(
+        &self,
+        by: &[String],
+        places: impl Iterator<Item = LabelsAt>,
+    ) -> Vec<(Labels, u64)> {
+        let wanted: Vec<u32> = by.iter().filter_map(|name| self.names.number(name)).collect();
+        let mut counts: HashMap<Vec<(u32, u32)>, u64, FxBuildHasher> = HashMap::default();
+        let mut key = Vec::with_capacity(wanted.len());
+        for at in places {
+            key.clear();
+            key.extend(self.numbers(at).filter(|(name, _)| wanted.contains(name)));
+            match counts.get_mut(key.as_slice()) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(key.clone(), 1)),
+            }
+        }
+        let labels = |key: Vec<(u32, u32)>| {
+            let pairs = key.into_iter().map(|(name, value)| {
+                (self.names.get(name), self.by_name[name as usize].values.get(value))
+            });
+            Labels::from_sorted(pairs)
+        };
+        counts.into_iter().map(|(key, count)| (labels(key), count)).collect()
     }
 
     /// All series.

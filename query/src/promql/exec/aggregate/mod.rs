@@ -2,6 +2,7 @@
 //! is groups × steps; `topk` and its kind pick from all series.
 
 mod column;
+mod count;
 mod count_values;
 mod moments;
 mod pick;
@@ -49,7 +50,10 @@ pub(super) fn run<'a>(
             }
             fold(context, node, &params, grid)
         }
-        (_, AggregateParam::None) => fold(context, node, &[], grid),
+        (_, AggregateParam::None) => match count::run(context, node, grid)? {
+            Some(counted) => Ok(counted),
+            None => fold(context, node, &[], grid),
+        },
         _ => Err(QueryError::execution("aggregation and its parameter do not fit")),
     }
 }
