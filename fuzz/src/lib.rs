@@ -8,6 +8,7 @@
 
 mod block;
 mod catalog;
+mod logs_parts;
 mod rocks;
 mod wal;
 
@@ -31,4 +32,6 @@ mod series;
 mod write;
 
 pub use block::{Sample, Section};
+pub use catalog::any_log_tombstone;
+pub use logs_parts::{any_counts, any_grams, any_lines};
 pub use wal::any_record;
