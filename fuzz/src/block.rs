@@ -10,6 +10,7 @@ use ephemeris_model::{
 use crate::catalog::{BlockId, BlockRow};
 use crate::envelope::{self, Zip, section};
 use crate::logs::block::LogBlockWriter;
+use crate::logs::deleted::LogDeleted;
 use crate::logs::page::Page;
 use crate::logs::rows::Rows;
 use crate::metrics::block::{Block, BlockWriter};
@@ -26,6 +27,7 @@ static MATCHERS: LazyLock<[Matcher; 3]> = LazyLock::new(|| {
         matcher(MatchOp::NotEqual, "__name__", "m1"),
     ]
 });
+const ALL_TIME: NanoRange = NanoRange { start: i64::MIN, end: i64::MAX };
 const ALL: LogColumns = LogColumns { lines: true, metadata: true };
 
 /// Which values are changed.
@@ -156,7 +158,7 @@ fn read_stream(block: &Arc<Block>, id: u32) -> usize {
     let pages = group.pages(id).unwrap_or_default();
     let pages: usize =
         pages.iter().map(|place| usize::from(block.log_page(place, ALL).is_err())).sum();
-    usize::from(block.log_pieces(id, NanoRange { start: i64::MIN, end: i64::MAX }).is_err()) + pages
+    usize::from(block.log_pieces(id, ALL_TIME, &LogDeleted::default()).is_err()) + pages
 }
 
 fn samples() -> (BlockRow, Values) {
@@ -233,7 +235,7 @@ fn entries() -> (BlockRow, Values) {
         let host = format!("host-{i}");
         let labels = [("app", "a"), ("instance", host.as_str())];
         let tenant = TENANTS[usize::from(i >= 3)];
-        writer.push(tenant, &labels, [&page].into_iter()).expect("in order");
+        writer.push(tenant, &labels, [Ok(page)]).expect("in order");
     }
     let row = writer.finish().expect("it is written");
     let values = values.lock().expect("one thread").clone();

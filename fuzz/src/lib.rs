@@ -9,6 +9,7 @@
 mod batch;
 mod block;
 mod catalog;
+mod logs_parts;
 mod rocks;
 mod wal;
 
@@ -33,4 +34,6 @@ mod write;
 
 pub use batch::shown;
 pub use block::{Sample, Section};
+pub use catalog::any_log_tombstone;
+pub use logs_parts::{any_counts, any_grams, any_lines};
 pub use wal::any_record;

@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    keep_pages_small();
     let matches = command::command().get_matches();
     let serve = match matches.subcommand() {
         Some(("serve", serve)) => serve,
@@ -38,6 +39,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Keeps the kernel from giving out memory in pages of 2 MiB. The allocator asks for them, and a
+/// page of which a few kilobytes are used is cleared and held whole: twice the memory, and a sixth
+/// of the CPU of writing.
+fn keep_pages_small() {
+    // Where this cannot be set, memory is used as before.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// What the store tells meanwhile goes to standard error, if it is worth a warning.

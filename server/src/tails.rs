@@ -72,6 +72,8 @@ pub struct TooMany {
     pub count: usize,
     /// How many there may be.
     pub limit: usize,
+    /// What sets the limit.
+    pub set_by: &'static str,
 }
 
 #[derive(Debug)]
@@ -124,9 +126,13 @@ impl Tails {
         let mut tenants = self.tenants.write();
         let all: usize = tenants.values().map(Vec::len).sum();
         let own = tenants.get(tenant).map_or(0, Vec::len);
-        for (count, limit) in [(own + 1, self.per_tenant_max), (all + 1, TAILS_MAX)] {
+        let bounds = [
+            (own + 1, self.per_tenant_max, "query.tails_max"),
+            (all + 1, TAILS_MAX, "of all tenants; fixed"),
+        ];
+        for (count, limit, set_by) in bounds {
             if count > limit {
-                return Err(TooMany { count, limit });
+                return Err(TooMany { count, limit, set_by });
             }
         }
         tenants.entry(tenant.to_owned()).or_default().push(Arc::clone(&queue));

@@ -13,6 +13,7 @@ use crate::catalog::{BlockRow, Catalog, Payload};
 use crate::envelope;
 use crate::error::Result;
 use crate::logs::block::GROUP_STREAMS;
+use crate::logs::grams::{GRAM_BYTES, GramIndex};
 use crate::metrics::block::Block;
 use crate::open::{CATALOG, DATABASE, WAL, lock_existing};
 use crate::rocks::Rocks;
@@ -22,6 +23,9 @@ use crate::wal::wal_files;
 
 /// Problems told of one block or file, at most.
 const PROBLEMS_MAX: usize = 100;
+
+/// Places of a page's text whose grams are looked for in the rows, about.
+const GRAMS_CHECKED: usize = 8;
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -187,6 +191,7 @@ impl Contents<'_> {
     fn check_entries(&mut self) {
         let block = self.block;
         let count = u32::try_from(block.row().series_count).unwrap_or(u32::MAX);
+        let grams = self.note(block.gram_index()).flatten();
         for number in 0..count.div_ceil(GROUP_STREAMS) {
             let Some(group) = self.note(block.log_group(number)) else { continue };
             for (at, place) in group.all_pages().iter().enumerate() {
@@ -198,7 +203,26 @@ impl Contents<'_> {
                 let all = LogColumns { lines: true, metadata: true };
                 if let Some(rows) = self.note(block.log_page(place, all)) {
                     self.samples += rows.len() as u64;
+                    if let Some(index) = &grams {
+                        self.check_grams(index, (number, at), rows.text());
+                    }
                 }
+            }
+        }
+    }
+
+    /// Whether the rows of grams tell that a page may hold what it holds, for some of its text.
+    fn check_grams(&mut self, index: &GramIndex, (group, at): (u32, usize), text: &[u8]) {
+        let Some(place) = index.place(group, at) else {
+            return self.wrong("a page has no place in the rows of grams");
+        };
+        let step = (text.len() / GRAMS_CHECKED).max(1);
+        for gram in text.windows(GRAM_BYTES).step_by(step) {
+            let found = self.block.gram_candidates(index, place.stripe, &[gram.to_vec()]);
+            let Some(bits) = self.note(found) else { return };
+            let bits = bits.get(place.at as usize / 8).copied().unwrap_or(0);
+            if bits >> (place.at % 8) & 1 == 0 {
+                return self.wrong("the rows of grams lack a text of a page");
             }
         }
     }

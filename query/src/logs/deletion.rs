@@ -1,6 +1,6 @@
 //! What a deletion of entries is about: a selector, and line filters a store can keep.
 
-use ephemeris_model::{LineFilter, LineMatch, Matcher, PatternBudget};
+use ephemeris_model::{LineFilter, LineMatch, MatchOp, Matcher, PatternBudget};
 
 use super::ast::{Expr, LineFilter as Written, LineOp, LineOperand, Stage};
 use super::error::ParseError;
@@ -14,7 +14,13 @@ pub fn deletion(query: &str) -> Result<(Vec<Matcher>, Vec<LineFilter>), ParseErr
     let Expr::Log(expr) = parse(query)? else {
         return Err(refused("a metric query"));
     };
-    let mut budget = PatternBudget::default();
+    let mut budget = PatternBudget::of_deletion();
+    for matcher in &expr.matchers {
+        if matches!(matcher.op, MatchOp::Regex | MatchOp::NotRegex) {
+            let charged = budget.charge(&matcher.value);
+            charged.map_err(|error| ParseError::anywhere(error.to_string()))?;
+        }
+    }
     let mut filters = Vec::new();
     for stage in &expr.stages {
         let Stage::Line(filter) = stage else {
@@ -71,6 +77,8 @@ mod tests {
             (r#"{a="b"} |= ip("10.0.0.1")"#, "a filter of addresses"),
             (r#"{a="b"} |~ "(""#, "missing closing )"),
             (r#"{a=~".*"}"#, "at least one"),
+            (r#"{a="b"} |~ `\pL{60}`"#, "too large"),
+            (r#"{a=~`\pL{60}`}"#, "too large"),
             ("", "unexpected"),
         ] {
             let text = deletion(query).expect_err(query).to_string();

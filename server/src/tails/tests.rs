@@ -63,7 +63,7 @@ fn tails_are_bounded_and_end() {
     let tails = Arc::new(Tails::new(2));
     let (first, _second) = (open(&tails, "t"), open(&tails, "t"));
     let refused = tails.open("t", Vec::new()).err();
-    assert_eq!(refused, Some(TooMany { count: 3, limit: 2 }));
+    assert_eq!(refused, Some(TooMany { count: 3, limit: 2, set_by: "query.tails_max" }));
     assert!(tails.open("u", Vec::new()).is_ok(), "another tenant");
     drop(first);
     assert!(tails.open("t", Vec::new()).is_ok());

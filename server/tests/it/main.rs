@@ -14,6 +14,7 @@ mod loki_delete;
 mod loki_export;
 mod loki_push;
 mod loki_real;
+mod loki_shapes;
 mod loki_tail;
 mod otlp;
 mod otlp_logs;

@@ -13,6 +13,8 @@ pub const PATTERNS_MAX: usize = 1000;
 /// What all patterns of one request may cost: a byte of text is 1, a range of characters 1 or 2,
 /// and what is repeated counts as often as it may be written out. Compiled, 1 is about 100 bytes.
 pub const PATTERN_COST_MAX: u64 = 512 << 10;
+/// The same for patterns that are kept compiled for as long as a deletion waits, in each of them.
+const KEPT_COST_MAX: u64 = 8 << 10;
 /// About what a class of Unicode such as `\pL` costs; charged before such classes are looked up.
 const UNICODE_CLASS_COST: u64 = 300;
 
@@ -21,15 +23,23 @@ const UNICODE_CLASS_COST: u64 = 300;
 pub struct PatternBudget {
     patterns: usize,
     cost: u64,
+    cost_max: u64,
 }
 
 impl Default for PatternBudget {
     fn default() -> Self {
-        Self { patterns: PATTERNS_MAX, cost: PATTERN_COST_MAX }
+        Self { patterns: PATTERNS_MAX, cost: PATTERN_COST_MAX, cost_max: PATTERN_COST_MAX }
     }
 }
 
 impl PatternBudget {
+    /// What the patterns of a deletion may cost, which are kept compiled: less than those of a
+    /// query.
+    #[must_use]
+    pub const fn of_deletion() -> Self {
+        Self { patterns: PATTERNS_MAX, cost: KEPT_COST_MAX, cost_max: KEPT_COST_MAX }
+    }
+
     /// Takes what `pattern` costs.
     ///
     /// # Errors
@@ -40,7 +50,8 @@ impl PatternBudget {
         }
         let too_many = MatcherError::TooManyPatterns { max: PATTERNS_MAX };
         self.patterns = self.patterns.checked_sub(1).ok_or(too_many)?;
-        let too_costly = || MatcherError::TooCostly { max: PATTERN_COST_MAX };
+        let max = self.cost_max;
+        let too_costly = || MatcherError::TooCostly { max };
         let classes = pattern.matches(r"\p").count() + pattern.matches(r"\P").count();
         if classes as u64 * UNICODE_CLASS_COST > self.cost {
             return Err(too_costly());

@@ -5,8 +5,10 @@
 
 mod damage;
 mod journal;
+mod log_deletions;
 mod log_tombstone;
 mod metadata;
+mod parts;
 mod recover;
 mod row;
 mod tombstone;
@@ -20,7 +22,8 @@ use parking_lot::{Mutex, RwLock};
 
 use self::damage::{Note, Told};
 use self::journal::{Journal, Rows};
-pub use self::log_tombstone::{Carried, LogTombstone};
+pub use self::log_deletions::Carried;
+pub use self::log_tombstone::LogTombstone;
 use self::metadata::MetadataTable;
 pub use self::row::{BlockId, BlockRow, Payload};
 pub use self::tombstone::Tombstone;

@@ -15,7 +15,7 @@ pub use index::GramIndex;
 pub(crate) use writer::GramWriter;
 
 /// Bytes of a gram.
-const GRAM_BYTES: usize = 4;
+pub(crate) const GRAM_BYTES: usize = 4;
 /// Rows are numbered by so many bits.
 const ROW_BITS: u32 = if cfg!(test) { 10 } else { 18 };
 /// Pages of a stripe.

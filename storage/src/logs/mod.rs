@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `rows` | entries of one stream as columns, being collected or decoded |
 //! | `page` | their encoded form ([format](../../../docs/formats/log-block.md)) |
+//! | `text` | lines of a page, packed: digits among them or apart |
 //! | `counts` | entries of a page by minute and level |
 //! | `grams` | rows that tell which pages may hold a text |
 //! | `head` | what was written since the last rotation: full pages and an open run for each stream |
@@ -21,6 +22,7 @@ pub(crate) mod head;
 pub(crate) mod merge;
 pub mod page;
 pub mod rows;
+pub mod text;
 pub(crate) mod write;
 
 #[cfg(test)]

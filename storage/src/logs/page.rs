@@ -6,13 +6,15 @@ use ephemeris_model::LogColumns;
 
 use super::counts::Counts;
 use super::rows::{Column, Rows};
+use super::text::{self, Form};
 use crate::encoding::{Damage, Input, put_bytes, put_varint};
 use crate::envelope::{Zip, put_packed, read_packed};
 use crate::error::Result;
 use crate::metrics::codec::integers;
 
-/// Version of the page's encoding.
-const VERSION: u8 = 1;
+/// Versions of the page's encoding, by the form of its lines.
+const VERSION_WHOLE: u8 = 1;
+const VERSION_DIGITS_APART: u8 = 2;
 /// A page is full at this many bytes of lines and metadata.
 pub const PAGE_BYTES: usize = 128 << 10;
 /// A page is full at this many rows; in tests at few, so that streams have many pages.
@@ -62,7 +64,11 @@ impl Page {
             return Ok(None);
         };
         let mut bytes = Vec::with_capacity(rows.content_bytes() / 4 + 64);
-        bytes.push(VERSION);
+        let form = text::smaller_form(rows.text())?;
+        bytes.push(match form {
+            Form::Whole => VERSION_WHOLE,
+            Form::DigitsApart => VERSION_DIGITS_APART,
+        });
         put_varint(&mut bytes, rows.len() as u64);
         put_part(&mut bytes, |out| {
             integers::encode(rows.times(), out);
@@ -72,7 +78,7 @@ impl Page {
             integers::encode(&lengths(rows.ends()), out);
             Ok(())
         })?;
-        put_part(&mut bytes, |out| put_packed(rows.text(), Zip::IfSmaller, out))?;
+        put_part(&mut bytes, |out| text::put(rows.text(), form, out))?;
         put_varint(&mut bytes, rows.columns().len() as u64);
         for column in rows.columns() {
             put_bytes(&mut bytes, column.name().as_bytes());
@@ -92,12 +98,18 @@ impl Page {
 /// If the bytes are no page.
 pub fn decode_text(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Damage> {
     let mut input = Input::new(bytes);
-    if input.u8()? != VERSION {
-        return Err(Damage("the version of the page is not known"));
-    }
+    let form = read_form(&mut input)?;
     count_up_to(&mut input, ROWS_MAX)?;
     let (_times, _lengths) = (input.bytes()?, input.bytes()?);
-    read_packed(Input::new(input.bytes()?))
+    text::read(input.bytes()?, form)
+}
+
+fn read_form(input: &mut Input<'_>) -> Result<Form, Damage> {
+    match input.u8()? {
+        VERSION_WHOLE => Ok(Form::Whole),
+        VERSION_DIGITS_APART => Ok(Form::DigitsApart),
+        _ => Err(Damage("the version of the page is not known")),
+    }
 }
 
 /// Decodes the columns that are asked for. Without the lines, each has its length and zeros.
@@ -106,20 +118,15 @@ pub fn decode_text(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Damage> {
 /// If the bytes are no page.
 pub fn decode(bytes: &[u8], wanted: LogColumns) -> Result<Rows, Damage> {
     let mut input = Input::new(bytes);
-    if input.u8()? != VERSION {
-        return Err(Damage("the version of the page is not known"));
-    }
+    let form = read_form(&mut input)?;
     let rows = count_up_to(&mut input, ROWS_MAX)?;
     let times = read_integers(input.bytes()?, rows)?;
     let lengths = read_integers(input.bytes()?, rows)?;
     let ends = ends(&lengths)?;
     let text_len = ends.last().map_or(0, |&end| end as usize);
     let packed = input.bytes()?;
-    let text = if wanted.lines {
-        read_packed(Input::new(packed))?.into_owned()
-    } else {
-        vec![0; text_len]
-    };
+    let lines =
+        if wanted.lines { text::read(packed, form)?.into_owned() } else { vec![0; text_len] };
     let mut columns = Vec::new();
     if wanted.metadata {
         let count = count_up_to(&mut input, COLUMNS_MAX)?;
@@ -129,7 +136,7 @@ pub fn decode(bytes: &[u8], wanted: LogColumns) -> Result<Rows, Damage> {
         }
         input.end()?;
     }
-    Rows::from_parts(times, text, ends, columns).ok_or(Damage("its columns do not fit"))
+    Rows::from_parts(times, lines, ends, columns).ok_or(Damage("its columns do not fit"))
 }
 
 fn put_part(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {

@@ -12,7 +12,10 @@ type Row = (i64, Vec<u8>, Vec<(&'static str, String)>);
 
 fn row() -> impl Strategy<Value = Row> {
     let time = prop_oneof![3 => 0i64..50, 1 => any::<i64>()];
-    let line = proptest::collection::vec(any::<u8>(), 0..30);
+    let line = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..30),
+        "took [0-9]{1,9} ms".prop_map(String::into_bytes),
+    ];
     let value = prop_oneof![
         Just(String::new()),
         Just("info".to_owned()),
@@ -65,8 +68,11 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_or_are_damage(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let mut versioned = vec![1];
+    fn any_bytes_decode_or_are_damage(
+        version in 1_u8..=2,
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut versioned = vec![version];
         versioned.extend_from_slice(&bytes);
         let _ = page::decode(&versioned, ALL);
     }

@@ -29,8 +29,9 @@ const SAME_SIZE_COUNT: usize = 4;
 const SMALLEST_BYTES: u64 = 256 << 10;
 /// Blocks from this size on stay as they are: they are as good as merged.
 const LARGE_BYTES: u64 = 32 << 20;
-/// Blocks merged at once, at most.
+/// Blocks merged at once, and their bytes, at most.
 const MERGED_MAX: usize = 32;
+const MERGED_BYTES_MAX: u64 = 256 << 20;
 /// Small neighbours beyond which they are merged whatever their sizes.
 const NEIGHBOURS_MAX: usize = 8;
 /// How long after its end a day counts as over; then all small neighbours are merged.
@@ -50,7 +51,14 @@ pub(super) fn plan(
 ) -> Option<Vec<BlockId>> {
     let small = |row: &BlockRow| row.bytes < LARGE_BYTES && is_free(row);
     let runs = rows.chunk_by(|a, b| small(a) && small(b)).filter(|run| run.iter().all(small));
-    let ids = |run: &[BlockRow]| run.iter().take(MERGED_MAX).map(|row| row.id).collect();
+    let ids = |run: &[BlockRow]| {
+        let mut bytes = 0;
+        let fits = |row: &&BlockRow| {
+            bytes += row.bytes;
+            bytes <= MERGED_BYTES_MAX
+        };
+        run.iter().take(MERGED_MAX).take_while(fits).map(|row| row.id).collect()
+    };
     for run in runs.filter(|run| run.len() > 1) {
         let settled = run.iter().all(|row| now >= row.range.end + SETTLED_AFTER_MS);
         if settled || run.len() > NEIGHBOURS_MAX {

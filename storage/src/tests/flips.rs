@@ -1,22 +1,27 @@
 //! Bits flipped and files cut at random, in all files of a data directory: the store opens, answers
-//! nothing wrong, and tells what is missing.
+//! nothing wrong, brings nothing deleted back, and tells what is missing; of samples and of entries.
 //!
 //! `EPHEMERIS_FLIPS` says how many; `make flips` runs many.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ephemeris_model::{Labels, Matcher, SampleBuffer, Select, Source, TimeRange, TimestampMs};
+use ephemeris_model::{
+    Direction, Labels, LineMatch, Matcher, SampleBuffer, Select, Source, TimeRange, TimestampMs,
+};
 
 use super::body::{Decoder, Request, rows};
+use super::log_deletion::filter;
+use super::logs::{ALL, Entry, Push, push, read_with_warnings, select};
 use super::random::Random;
 use super::{Answer, DAY, Fixture, HOUR, NOON, everything};
-use crate::{Background, ManualClock, Store, StoreConfig};
+use crate::{Background, LogDeletion, ManualClock, Store, StoreConfig};
 
 const FLIPS: u64 = 150;
 
-/// A directory with blocks of three days, a merged one among them, a deletion, and a WAL.
+/// A directory with blocks of three days, a merged one among them, deletions, and a WAL.
 fn fill() -> Fixture {
     let fixture = Fixture::new();
     for part in 0..6 {
@@ -28,18 +33,44 @@ fn fill() -> Fixture {
                 fixture.write("t", &Request::of(&labels, time, n as f64 + at as f64 / 7.0));
             }
         }
+        push(&fixture, &lines(part));
         fixture.store().seal().expect("it is sealed");
     }
     let gone = vec![vec![Matcher::equal("n", "7")]];
     let range = TimeRange::new(TimestampMs(NOON - DAY), TimestampMs(NOON));
     fixture.store().delete_series("t", gone, range).expect("it is deleted");
+    let deletion = |text: &str| LogDeletion {
+        query: text.to_owned(),
+        matchers: vec![Matcher::equal("app", "a")],
+        filters: vec![filter(LineMatch::Contains, text)],
+        range: ALL,
+    };
+    fixture.store().delete_logs("t", deletion("line 3")).expect("it is deleted");
+    fixture.store().clean_tombstones().expect("it is done on disk");
+    fixture.store().delete_logs("t", deletion("line 5")).expect("it is deleted");
     fixture.store().maintain().expect("it is maintained");
+    push(&fixture, &lines(6));
     for n in 0..40 {
         let series = n.to_string();
         let labels = [("__name__", "open"), ("n", series.as_str())];
         fixture.write("t", &Request::of(&labels, NOON + n * 1000, n as f64));
     }
     fixture
+}
+
+/// Lines of three days.
+fn lines(part: i64) -> Push {
+    let lines: Vec<String> = (0..40).map(|n| format!("line {n} of {part}")).collect();
+    let time = |n: i64| (NOON - part % 3 * DAY - part * HOUR) * 1_000_000 + n * 1_000_000_007;
+    let entries: Vec<(i64, &str)> =
+        lines.iter().zip(0..).map(|(line, n)| (time(n), line.as_str())).collect();
+    Push::of(["a", "b"][usize::from(part % 2 == 1)], &entries)
+}
+
+/// What a reader answers of entries, and the warnings with it.
+fn ask_logs(store: &Store) -> (BTreeMap<Labels, Vec<Entry>>, Vec<String>) {
+    let reader = store.reader("t").expect("a reader");
+    read_with_warnings(&reader, &select(Direction::Forward, ALL))
 }
 
 pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
@@ -84,6 +115,7 @@ fn ask(store: &Store) -> (Answer, Vec<String>) {
 struct Flip<'a> {
     what: String,
     wanted: &'a Answer,
+    wanted_logs: &'a BTreeMap<Labels, Vec<Entry>>,
     /// The end of the newest WAL file, cut off, cannot be told from a record that was never whole.
     may_be_silent: bool,
 }
@@ -101,6 +133,19 @@ impl Flip<'_> {
         let lost = count(self.wanted) - count(&found);
         let told = lost == 0 || !warnings.is_empty() || self.may_be_silent;
         assert!(told, "{what}: {lost} samples are missing without a word");
+        self.check_logs(store, &what);
+    }
+
+    fn check_logs(&self, store: &Store, what: &str) {
+        let (found, warnings) = ask_logs(store);
+        for (labels, entries) in &found {
+            let right = self.wanted_logs.get(labels).map_or(&[][..], Vec::as_slice);
+            assert!(entries.iter().all(|one| right.contains(one)), "{what}: {labels} is wrong");
+        }
+        let count = |all: &BTreeMap<_, Vec<_>>| all.values().map(Vec::len).sum::<usize>();
+        let lost = count(self.wanted_logs) - count(&found);
+        let told = lost == 0 || !warnings.is_empty() || self.may_be_silent;
+        assert!(told, "{what}: {lost} entries are missing without a word");
     }
 }
 
@@ -123,6 +168,8 @@ fn random_damage_is_told_and_never_answered() {
     let mut whole = fill();
     let wanted = everything(&whole.reader("t"));
     assert!(wanted.contains_key(&Labels::from_pairs([("__name__", "open"), ("n", "3")])));
+    let wanted_logs = ask_logs(whole.store()).0;
+    assert_eq!(wanted_logs.values().map(Vec::len).sum::<usize>(), 7 * 40 - 3 * 11 - 3);
     whole.store = None;
     let template = whole.dir.path().join("data");
     let count = std::env::var("EPHEMERIS_FLIPS").ok().and_then(|text| text.parse().ok());
@@ -153,7 +200,8 @@ fn random_damage_is_told_and_never_answered() {
             }
         };
         let may_be_silent = cut && text.contains(".wal");
-        let flip = Flip { what, wanted: &wanted, may_be_silent };
+        let wanted_logs = &wanted_logs;
+        let flip = Flip { what, wanted: &wanted, wanted_logs, may_be_silent };
         flip.check(&store, "at first");
         store.seal().expect("what is whole is sealed");
         store.maintain().expect("damage is not in the way");

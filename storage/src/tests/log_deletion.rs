@@ -100,7 +100,7 @@ enum Step {
     Reopen,
 }
 
-fn filter(op: LineMatch, text: &str) -> LineFilter {
+pub(super) fn filter(op: LineMatch, text: &str) -> LineFilter {
     LineFilter::within(&mut PatternBudget::default(), op, vec![text.to_owned()]).expect("valid")
 }
 

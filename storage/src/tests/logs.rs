@@ -159,9 +159,17 @@ fn with_needles(
 
 /// All entries by stream, in the order they are handed out, without a look at counts.
 fn read_all(reader: &Reader, select: &LogSelect) -> BTreeMap<Labels, Vec<Entry>> {
+    read_with_warnings(reader, select).0
+}
+
+/// The same with what is told of damage.
+pub(super) fn read_with_warnings(
+    reader: &Reader,
+    select: &LogSelect,
+) -> (BTreeMap<Labels, Vec<Entry>>, Vec<String>) {
     let set = reader.select_streams(select).expect("it is answered");
     let found = (0..set.len()).map(|index| (set.labels(index), read_stream(&*set, index, select)));
-    found.collect()
+    (found.collect(), set.warnings())
 }
 
 fn read_stream(set: &dyn StreamSet, index: usize, select: &LogSelect) -> Vec<Entry> {

@@ -4,6 +4,7 @@
 //! grow with the answer. An answer that is not whole ends in a line with `error` and an aborted
 //! body, so that no client takes it for a whole one.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ const PIECE_BYTES: usize = 64 << 10;
 const PIECES_WAITING: usize = 4;
 /// How long a client may take for a piece.
 const PIECE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// A client that takes less than this, all in all, holds a worker for nothing.
+const BYTES_PER_SECOND_MIN: u64 = 64 << 10;
 
 /// What the worker gives the socket.
 enum Part {
@@ -80,7 +83,9 @@ pub async fn export(
     let client = CancelOnDrop::default();
     let (sender, receiver) = mpsc::channel(PIECES_WAITING);
     let (started, start) = oneshot::channel();
-    let outlet = Outlet { sender, handle: Handle::current(), started: Some(started) };
+    let (waited, sent_bytes) = (Cell::default(), Cell::default());
+    let handle = Handle::current();
+    let outlet = Outlet { sender, handle, started: Some(started), waited, sent_bytes };
     let mut export = Export {
         app: Arc::clone(&app),
         range,
@@ -267,6 +272,9 @@ struct Outlet {
     sender: mpsc::Sender<Part>,
     handle: Handle,
     started: Option<oneshot::Sender<()>>,
+    /// How long it waited for the client, and what it sent.
+    waited: Cell<Duration>,
+    sent_bytes: Cell<u64>,
 }
 
 impl Outlet {
@@ -279,13 +287,26 @@ impl Outlet {
 
     /// Waits for a slow client, but not for long: a worker waits with it.
     fn send(&self, part: Part) -> Result<(), LokiError> {
-        let sending = async { tokio::time::timeout(PIECE_WAIT_MAX, self.sender.send(part)).await };
-        match self.handle.block_on(sending) {
+        if let Part::Lines(lines) = &part {
+            self.sent_bytes.set(self.sent_bytes.get() + lines.len() as u64);
+        }
+        let patience = patience(self.sent_bytes.get(), self.waited.get());
+        let began = Instant::now();
+        let sending = async { tokio::time::timeout(patience, self.sender.send(part)).await };
+        let sent = self.handle.block_on(sending);
+        self.waited.set(self.waited.get() + began.elapsed());
+        match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(SourceError::Canceled.into()),
             Err(_) => Err(LokiError::bad("the client takes too long")),
         }
     }
+}
+
+/// How long the next piece may wait, after `sent_bytes` and having waited for so long.
+fn patience(sent_bytes: u64, waited: Duration) -> Duration {
+    let earned = Duration::from_millis(sent_bytes.saturating_mul(1000) / BYTES_PER_SECOND_MIN);
+    PIECE_WAIT_MAX.min((PIECE_WAIT_MAX + earned).saturating_sub(waited))
 }
 
 /// The socket's end.
@@ -362,6 +383,16 @@ mod tests {
             let lines = Lines { receiver, _client: CancelOnDrop::default(), end: End::Open };
             assert_eq!(lines.collect().await.is_ok(), whole);
         }
+    }
+
+    #[test]
+    fn a_client_that_stays_slow_runs_out_of_patience() {
+        let seconds = Duration::from_secs;
+        assert_eq!(patience(0, seconds(0)), PIECE_WAIT_MAX);
+        assert_eq!(patience(0, seconds(20)), seconds(10));
+        assert_eq!(patience(0, seconds(31)), seconds(0));
+        assert_eq!(patience(BYTES_PER_SECOND_MIN * 100, seconds(99)), PIECE_WAIT_MAX);
+        assert_eq!(patience(BYTES_PER_SECOND_MIN * 100, seconds(129)), seconds(1));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use ephemeris_model::Direction;
 use ephemeris_query::budget::Budget;
 use ephemeris_query::logs::ast::{Expr, LogExpr};
 use ephemeris_query::logs::engine::{EntryQuery, LogEngine};
+use ephemeris_query::logs::error::LogQueryError;
 use ephemeris_query::logs::parse::parse;
 use ephemeris_query::logs::result::{Categories, EntriesAnswer, LogEntry};
 use http::header::{HOST, ORIGIN};
@@ -54,7 +55,7 @@ struct Session {
     categories: Categories,
     delay: Duration,
     /// What was read from the store: `(time, line, labels)` as one hash.
-    seen: HashSet<u128>,
+    seen: Arc<HashSet<u128>>,
 }
 
 /// Opens a tail.
@@ -95,21 +96,26 @@ pub async fn tail(
         expr: Arc::new(expr),
         categories: request.categories,
         delay,
-        seen: HashSet::new(),
+        seen: Arc::default(),
     };
     let expr = Arc::clone(&session.expr);
+    let categories = session.categories;
+    // The frame is made by the worker that reads: it may be large.
     let read = move |source: &Tenants, budget: &Budget| {
-        Ok(LogEngine.entries(source, &expr, history, budget)?)
+        let mut stored = LogEngine.entries(source, &expr, history, budget)?;
+        stored.entries.reverse();
+        let seen: HashSet<u128> = stored.entries.iter().map(hash).collect();
+        Ok((frame(&stored, &Taken::default(), categories), Arc::new(seen)))
     };
-    let stored = request.read(&app, read).await?;
+    let (stored, seen) = request.read(&app, read).await?;
+    let session = Session { seen, ..session };
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| session.serve(socket, stored)))
 }
 
-fn refused(TooMany { count, limit }: TooMany) -> LokiError {
+fn refused(TooMany { count, limit, set_by }: TooMany) -> LokiError {
     LokiError::bad(format!(
-        "max concurrent tail requests limit exceeded, count > limit ({count} > {limit}) \
-         (query.tails_max)"
+        "max concurrent tail requests limit exceeded, count > limit ({count} > {limit}) ({set_by})"
     ))
 }
 
@@ -150,8 +156,8 @@ enum End {
 }
 
 impl Session {
-    async fn serve(mut self, mut socket: WebSocket, stored: EntriesAnswer) {
-        let end = match self.send_stored(&mut socket, stored).await {
+    async fn serve(self, mut socket: WebSocket, stored: Option<String>) {
+        let end = match send(&mut socket, stored).await {
             Ok(()) => self.follow(&mut socket).await,
             Err(end) => end,
         };
@@ -166,17 +172,7 @@ impl Session {
         let _ = tokio::time::timeout(SEND_MAX, socket.send(close)).await;
     }
 
-    async fn send_stored(
-        &mut self,
-        socket: &mut WebSocket,
-        mut stored: EntriesAnswer,
-    ) -> Result<(), End> {
-        stored.entries.reverse();
-        self.seen.extend(stored.entries.iter().map(hash));
-        self.send(socket, &stored, &Taken::default()).await
-    }
-
-    async fn follow(&mut self, socket: &mut WebSocket) -> End {
+    async fn follow(&self, socket: &mut WebSocket) -> End {
         let mut ping = tokio::time::interval(PING_INTERVAL);
         ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -189,7 +185,10 @@ impl Session {
                 _ = ping.tick() => push(socket, Message::Ping(bytes::Bytes::new())).await,
                 () = self.tail.due(self.delay) => {
                     let taken = self.tail.take(self.delay);
-                    self.send_new(socket, taken).await
+                    match self.filter(&Arc::new(taken)).await {
+                        Ok(frame) => send(socket, frame).await,
+                        Err(end) => Err(end),
+                    }
                 }
             };
             if let Err(end) = sent {
@@ -198,15 +197,8 @@ impl Session {
         }
     }
 
-    async fn send_new(&mut self, socket: &mut WebSocket, taken: Taken) -> Result<(), End> {
-        let taken = Arc::new(taken);
-        let mut answer = self.filter(&taken).await?;
-        answer.entries.retain(|entry| !self.seen.contains(&hash(entry)));
-        self.send(socket, &answer, &taken).await
-    }
-
-    /// Runs the query on new entries.
-    async fn filter(&self, taken: &Arc<Taken>) -> Result<EntriesAnswer, End> {
+    /// Runs the query on new entries; answers the frame that tells of them.
+    async fn filter(&self, taken: &Arc<Taken>) -> Result<Option<String>, End> {
         let query = EntryQuery {
             start_ns: i64::MIN,
             end_ns: i64::MAX,
@@ -220,31 +212,34 @@ impl Session {
             let budget = budget.with_account(Arc::clone(&self.app.query_memory));
             let deadline = budget.deadline();
             let (taken, expr) = (Arc::clone(taken), Arc::clone(&self.expr));
+            let (seen, categories) = (Arc::clone(&self.seen), self.categories);
             let job = move |_: &mut crate::workers::Scratch| {
-                LogEngine.entries(&Held(&taken.runs), &expr, query, &budget)
+                let mut answer = LogEngine.entries(&Held(&taken.runs), &expr, query, &budget)?;
+                answer.entries.retain(|entry| !seen.contains(&hash(entry)));
+                Ok::<_, LogQueryError>(frame(&answer, &taken, categories))
             };
             match self.app.queries.run(self.tenant.as_str(), deadline, job).await {
-                Ok(answer) => return answer.map_err(|error| End::Failed(error.to_string())),
+                Ok(frame) => return frame.map_err(|error| End::Failed(error.to_string())),
                 Err(PoolError::Full { .. } | PoolError::Turn(_)) => {
-                    tokio::time::sleep(BUSY_PAUSE).await
+                    tokio::time::sleep(BUSY_PAUSE).await;
                 }
                 Err(PoolError::Closed) => return Err(End::Stopping),
                 Err(error) => return Err(End::Failed(error.to_string())),
             }
         }
     }
+}
 
-    async fn send(
-        &self,
-        socket: &mut WebSocket,
-        answer: &EntriesAnswer,
-        taken: &Taken,
-    ) -> Result<(), End> {
-        if answer.entries.is_empty() && taken.dropped.is_empty() {
-            return Ok(());
-        }
-        let frame = answer::tail(answer, &taken.dropped, self.categories);
-        push(socket, Message::Text(frame.into())).await
+/// The frame that tells of entries; none if there is nothing to tell.
+fn frame(answer: &EntriesAnswer, taken: &Taken, categories: Categories) -> Option<String> {
+    let is_empty = answer.entries.is_empty() && taken.dropped.is_empty();
+    (!is_empty).then(|| answer::tail(answer, &taken.dropped, categories))
+}
+
+async fn send(socket: &mut WebSocket, frame: Option<String>) -> Result<(), End> {
+    match frame {
+        Some(frame) => push(socket, Message::Text(frame.into())).await,
+        None => Ok(()),
     }
 }
 

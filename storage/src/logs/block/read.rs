@@ -15,7 +15,7 @@ use crate::logs::grams::{GramIndex, INDEX_NUMBER};
 use crate::logs::merge::{Piece, PieceSource};
 use crate::logs::page;
 use crate::logs::rows::Rows;
-use crate::metrics::block::Block;
+use crate::metrics::block::{Block, LOG_COUNTS_GROUP_BYTES_MAX};
 
 impl Block {
     /// What stream `id` has inside `range` and is not deleted, in order of arrival.
@@ -76,7 +76,7 @@ impl Block {
     }
 
     /// The counts of a page, by the number of its group and its place there; `None` if the block
-    /// was written without, or the page is not counted.
+    /// was written without, the page is not counted, or the counts of its group are too many to keep.
     ///
     /// # Errors
     /// If they are damaged.
@@ -97,7 +97,9 @@ impl Block {
         if !is_there {
             return Ok(None);
         }
-        let counts = Arc::new(read);
+        // Counts that do not fit the cache would be read again for every page, so the pages are.
+        let is_large = read.bytes() > LOG_COUNTS_GROUP_BYTES_MAX;
+        let counts = Arc::new(if is_large { GroupCounts::default() } else { read });
         cache.insert(key, Arc::clone(&counts), counts.bytes());
         counts.page(at).at(place)
     }

@@ -13,7 +13,9 @@ use crate::series::TenantId;
 const INDEX_PARTS_BYTES: usize = 6 << 20;
 const GROUPS_BYTES: usize = 4 << 20;
 const LOG_GROUPS_BYTES: usize = 8 << 20;
-const LOG_COUNTS_BYTES: usize = 8 << 20;
+/// Counts of one group of streams that are kept, at most: what fits the cache.
+pub(crate) const LOG_COUNTS_GROUP_BYTES_MAX: usize = 8 << 20;
+const LOG_COUNTS_BYTES: usize = 2 * LOG_COUNTS_GROUP_BYTES_MAX;
 const TIMES_BYTES: usize = 4 << 20;
 const PAGES_BYTES: usize = 8 << 20;
 const INDEXES_BYTES: usize = 8 << 20;

@@ -26,6 +26,7 @@ mod touched;
 mod writer;
 
 pub use caches::BlockCaches;
+pub(crate) use caches::LOG_COUNTS_GROUP_BYTES_MAX;
 pub use manifest::{FORMAT_VERSION, Manifest, TenantPlace};
 pub use reader::{Block, LabelVisitor, SampleVisitor};
 pub(crate) use spool::Spool;
