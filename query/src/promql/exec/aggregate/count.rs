@@ -1,12 +1,13 @@
 //! `count` and `group` of an instant selector at one step: values are not needed, so a source may
 //! know the answer without reading samples.
 
-use ephemeris_model::{SeriesCount, TimestampMs};
+use ephemeris_model::{ReadStats, SeriesCount, TimestampMs};
 
 use crate::promql::ast::{AggregateOp, Extension};
 use crate::promql::error::QueryError;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::StepSeries;
+use crate::promql::exec::describe;
 use crate::promql::exec::held::Held;
 use crate::promql::plan::{Aggregate, Give, Grid, Vector};
 
@@ -34,9 +35,15 @@ pub(super) fn run<'a>(
     };
     let Some(counts) = context.source.count_series(&count)? else { return Ok(None) };
     context.budget.touch_series(counts.looked_at)?;
-    let found = counts.groups.iter().map(|(_, count)| count).sum();
-    context.count_looked_at(found);
+    let found: u64 = counts.groups.iter().map(|(_, count)| count).sum();
+    context.count_looked_at(grid.role, found, &[found]);
     context.budget.count_read(found);
+    if let Some(trace) = &context.trace
+        && trace.open("count", || describe::chain(&node.input))
+    {
+        trace.add_read(counts.looked_at, 0, ReadStats::default());
+        trace.close(None);
+    }
     let series = counts.groups.into_iter().map(|(labels, count)| {
         let mut one = StepSeries::absent(labels, 1);
         #[expect(clippy::cast_precision_loss, reason = "series are far fewer than 2^53")]
