@@ -158,7 +158,9 @@ impl Arrivals {
         now_ms: i64,
     ) {
         let mut entries = self.entries.lock();
-        entry(&mut entries, protocol, tenant).senders.add(headers, sent, now_ms);
+        let entry = entry(&mut entries, protocol, tenant);
+        entry.senders.add(headers, sent, now_ms);
+        entry.last_ms = now_ms;
     }
 
     /// Counts what was refused before it came to the store.
