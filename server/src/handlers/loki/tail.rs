@@ -226,7 +226,7 @@ impl Session {
             match self.app.queries.run(self.tenant.as_str(), deadline, job).await {
                 Ok(answer) => return answer.map_err(|error| End::Failed(error.to_string())),
                 Err(PoolError::Full { .. } | PoolError::Turn(_)) => {
-                    tokio::time::sleep(BUSY_PAUSE).await
+                    tokio::time::sleep(BUSY_PAUSE).await;
                 }
                 Err(PoolError::Closed) => return Err(End::Stopping),
                 Err(error) => return Err(End::Failed(error.to_string())),
