@@ -29,6 +29,8 @@ mod logs;
 mod metrics;
 #[path = "../../storage/src/series.rs"]
 mod series;
+#[path = "../../storage/src/strings/mod.rs"]
+mod strings;
 #[path = "../../storage/src/write.rs"]
 mod write;
 
