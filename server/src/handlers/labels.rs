@@ -6,14 +6,18 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use ephemeris_model::{Labels, Matcher, Select, Source, TimeRange};
+use ephemeris_query::budget::Budget;
+use ephemeris_query::promql::error::QueryError;
 use ephemeris_storage::Reader;
 
+use super::query::stop_of;
 use super::selectors::{range, required_selectors, selectors};
 use crate::api::answer::TRUNCATED;
 use crate::api::json::{write_labels, write_string};
 use crate::api::stream::{ListPieces, Prepared};
 use crate::api::{ApiError, ErrorType, Form, Tenant};
 use crate::app::App;
+use crate::workers::CancelOnDrop;
 
 /// Lists label sets.
 ///
@@ -92,8 +96,19 @@ pub async fn on_reader<T: Send + 'static>(
     job: impl FnOnce(&Reader) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let store = app.store()?;
-    let job = move |_: &mut crate::workers::Scratch| job(&store.reader(tenant.as_str())?);
-    app.admin.run(job).await?
+    let client = CancelOnDrop::default();
+    let budget = Arc::new(Budget::with_cancel(app.query_limits(), client.flag()));
+    let job = move |_: &mut crate::workers::Scratch| {
+        let reader = store.reader(tenant.as_str())?.with_stop(stop_of(&budget));
+        job(&reader).map_err(|error| match budget.check() {
+            // The store does not know why it was to stop.
+            Err(why) if error.error_type == ErrorType::Canceled => QueryError::from(why).into(),
+            _ => error,
+        })
+    };
+    let result = app.admin.run(job).await?;
+    drop(client);
+    result
 }
 
 fn find_series(

@@ -228,7 +228,7 @@ impl QueryRequest {
 }
 
 /// Stops what reads for a query when that may not go on.
-fn stop_of(budget: &Arc<Budget>) -> Stop {
+pub(super) fn stop_of(budget: &Arc<Budget>) -> Stop {
     let budget = Arc::clone(budget);
     Arc::new(move || budget.check().is_err())
 }

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::answer::Answer;
 use self::frames::{Frames, Outlet};
 use super::push::read as read_body;
-use super::query::end_of;
+use super::query::{end_of, stop_of};
 use crate::active::{ActiveQuery, Entered, Origin};
 use crate::api::{ApiError, Tenant};
 use crate::app::App;
@@ -108,7 +108,7 @@ impl ReadJob {
 
     fn answer(&self, request: &ReadRequest, outlet: &mut Outlet) -> Result<(), ApiError> {
         let _listed = self.list(request);
-        let reader = self.store.reader(self.tenant.as_str())?;
+        let reader = self.store.reader(self.tenant.as_str())?.with_stop(stop_of(&self.budget));
         Answer::new(&reader, request, &self.budget)?.write(outlet)
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::matcher::MatcherError;
@@ -31,7 +32,23 @@ pub enum LineMatch {
 pub struct LineFilter {
     op: LineMatch,
     texts: Vec<String>,
-    patterns: Vec<Regex>,
+    tests: Vec<Test>,
+}
+
+/// How one operand is looked for.
+#[derive(Clone)]
+enum Test {
+    Text(Box<Finder<'static>>),
+    Pattern(Regex),
+}
+
+impl Test {
+    fn holds(&self, line: &[u8]) -> bool {
+        match self {
+            Self::Text(finder) => finder.find(line).is_some(),
+            Self::Pattern(pattern) => pattern.is_match(line),
+        }
+    }
 }
 
 impl LineFilter {
@@ -45,14 +62,16 @@ impl LineFilter {
         texts: Vec<String>,
     ) -> Result<Self, MatcherError> {
         let mut compile = |text: &String| match op {
-            LineMatch::Contains | LineMatch::NotContains => compiled(text, &regex::escape(text)),
+            LineMatch::Contains | LineMatch::NotContains => {
+                Ok(Test::Text(Box::new(Finder::new(text).into_owned())))
+            }
             LineMatch::Regex | LineMatch::NotRegex => {
                 budget.charge(text)?;
-                compiled(text, &translate(text))
+                compiled(text, &translate(text)).map(Test::Pattern)
             }
         };
-        let patterns = texts.iter().map(&mut compile).collect::<Result<_, _>>()?;
-        Ok(Self { op, texts, patterns })
+        let tests = texts.iter().map(&mut compile).collect::<Result<_, _>>()?;
+        Ok(Self { op, texts, tests })
     }
 
     /// How a line is looked at.
@@ -71,7 +90,7 @@ impl LineFilter {
     #[must_use]
     pub fn matches(&self, line: &[u8]) -> bool {
         let wanted = matches!(self.op, LineMatch::Contains | LineMatch::Regex);
-        self.patterns.iter().any(|pattern| pattern.is_match(line)) == wanted
+        self.tests.iter().any(|test| test.holds(line)) == wanted
     }
 }
 

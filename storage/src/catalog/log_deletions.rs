@@ -10,8 +10,11 @@ use crate::error::{Error, Result};
 use crate::rocks::{CatalogBatch, keys};
 use crate::series::TenantId;
 
-/// Deletions kept at most, those that are done among them; the oldest of these make room.
-const LOG_TOMBSTONES_MAX: usize = 250;
+/// Deletions of a tenant kept at most, those that are done among them; the oldest of these make
+/// room.
+const OF_TENANT_MAX: usize = 250;
+/// Deletions kept of all tenants.
+const LOG_TOMBSTONES_MAX: usize = 5_000;
 
 /// A block of entries that was written anew, though deletions of it may still be taken back: they
 /// are about its successor from then on.
@@ -35,19 +38,19 @@ impl Catalog {
         let (number, oldest_done) = {
             let state = self.state.read();
             let all = &state.log_tombstones;
-            let is_full = all.len() >= LOG_TOMBSTONES_MAX;
-            let mut done = all.iter().filter(|(_, one)| state.is_done(one));
-            (state.next_tombstone(), is_full.then(|| done.next().map(|(number, _)| *number)))
-        };
-        let oldest_done = match oldest_done {
-            Some(None) => {
-                return Err(Error::Limit(format!(
-                    "there are {LOG_TOMBSTONES_MAX} deletions of entries that are not done, which \
-                     is the limit"
-                )));
-            }
-            Some(found) => found,
-            None => None,
+            let own = || all.iter().filter(|(_, one)| one.tenant == tombstone.tenant);
+            let done =
+                |(number, one): (&u32, &Arc<LogTombstone>)| state.is_done(one).then_some(*number);
+            let makes_room = if own().count() >= OF_TENANT_MAX {
+                let found = own().find_map(done);
+                Some(found.ok_or_else(|| too_many(OF_TENANT_MAX, "of this tenant"))?)
+            } else if all.len() >= LOG_TOMBSTONES_MAX {
+                let found = all.iter().find_map(done);
+                Some(found.ok_or_else(|| too_many(LOG_TOMBSTONES_MAX, "of all tenants"))?)
+            } else {
+                None
+            };
+            (state.next_tombstone(), makes_room)
         };
         let mut batch = CatalogBatch::default();
         batch.put(keys::tombstone_key(number), tombstone.encode());
@@ -95,6 +98,13 @@ impl Catalog {
         let open = state.log_tombstones.values().filter(|one| !state.is_done(one));
         Arc::new(open.cloned().collect())
     }
+}
+
+fn too_many(limit: usize, whose: &str) -> Error {
+    Error::Limit(format!(
+        "there are {limit} deletions of entries {whose} that are not done, which is the limit; \
+         they are done after log_delete_cancel, unless taken back"
+    ))
 }
 
 impl State {

@@ -6,7 +6,7 @@ use ephemeris_model::logs::NANOS_PER_MILLI;
 use ephemeris_model::{LineFilter, Matcher, NanoRange, TimestampMs};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::catalog::{BlockId, LogTombstone};
+use crate::catalog::{BlockId, BlockRow, LogTombstone, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults::Place;
 use crate::logs::millis;
@@ -44,11 +44,15 @@ pub struct LogDeletionStatus {
     pub blocks_left: usize,
 }
 
+/// The id of a deletion that is about nothing and not kept.
+const NOTHING_STORED: u64 = 0;
+
 impl Inner {
-    /// Deletes entries of a tenant. What is written afterwards lives.
+    /// Deletes entries of a tenant. What is written afterwards lives. Gives what the deletion is
+    /// told by, 0 if nothing was ever written for the tenant.
     pub(crate) fn delete_logs(&self, tenant: &str, deletion: LogDeletion) -> Result<u64> {
         self.check_open()?;
-        let tenant = self.catalog.tenant_or_create(tenant)?;
+        let Some(tenant) = self.catalog.tenant(tenant) else { return Ok(NOTHING_STORED) };
         let _merging = self.work.merging.lock();
         let _sealing = self.work.sealing.lock();
         let LogDeletion { query, matchers, filters, range } = deletion;
@@ -69,7 +73,7 @@ impl Inner {
             blocks: Vec::new(),
         };
         tombstone.id = self.new_deletion_id(&tombstone);
-        tombstone.blocks = blocks_of(&self.version(), &tombstone)?;
+        tombstone.blocks = blocks_of(&self.catalog.blocks(), &self.version(), &tombstone)?;
         let id = tombstone.id;
         self.catalog.add_log_tombstone(tombstone)?;
         self.faults.pass(Place::DeleteCommitted)?;
@@ -145,12 +149,16 @@ impl Inner {
     }
 }
 
-/// The blocks that have an entry to delete, ascending. One that cannot be read may have.
-fn blocks_of(version: &Version, tombstone: &LogTombstone) -> Result<Vec<BlockId>> {
+/// The blocks of `rows` that have an entry to delete, ascending. One that cannot be read, or was not
+/// opened, may have.
+fn blocks_of(
+    rows: &[BlockRow],
+    version: &Version,
+    tombstone: &LogTombstone,
+) -> Result<Vec<BlockId>> {
     let range = tombstone.range;
     let mut found = Vec::new();
-    for block in &version.log_blocks {
-        let row = block.row();
+    for row in rows.iter().filter(|row| row.payload == Payload::Entries) {
         let last = row.max_time.0.saturating_add(1).saturating_mul(NANOS_PER_MILLI);
         let touches = row.min_time.0.saturating_mul(NANOS_PER_MILLI) < range.end
             && range.start < last
@@ -158,11 +166,11 @@ fn blocks_of(version: &Version, tombstone: &LogTombstone) -> Result<Vec<BlockId>
         if !touches {
             continue;
         }
-        match block.select(tombstone.tenant, &tombstone.matchers) {
-            Ok(ids) if ids.is_empty() => {}
-            Ok(_) => found.push(row.id),
-            Err(error) if error.kind() == ErrorKind::Corrupt => found.push(row.id),
-            Err(error) => return Err(error),
+        let open = version.log_blocks.iter().find(|block| block.row().id == row.id);
+        match open.map(|block| block.select(tombstone.tenant, &tombstone.matchers)) {
+            Some(Ok(ids)) if ids.is_empty() => {}
+            Some(Err(error)) if error.kind() != ErrorKind::Corrupt => return Err(error),
+            _ => found.push(row.id),
         }
     }
     found.sort_unstable();

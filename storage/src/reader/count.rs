@@ -49,7 +49,7 @@ impl Reader {
         let mut looked_at = 0;
         let mut seen = Vec::with_capacity(parts.len());
         for part in parts {
-            let ids = part.select(tenant, &count.matchers, window.start)?;
+            let ids = part.select(tenant, &count.matchers, self.since(window))?;
             looked_at = ids.len().max(looked_at);
             let Some(series) = see(&part, tenant, &ids, window)? else { return Ok(None) };
             if !series.is_empty() {

@@ -16,6 +16,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::grams::PageFilter;
 use super::part::VisitLabels;
+use super::stop::{Stop, select_all};
 use super::{Reader, source_error};
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
@@ -93,6 +94,15 @@ impl LogPart {
     fn select(
         &self,
         tenant: TenantId,
+        (matchers, stop): (&[Matcher], Option<&Stop>),
+        range: NanoRange,
+    ) -> Result<RoaringBitmap> {
+        select_all(matchers, stop, |few| self.select_few(tenant, few, range))
+    }
+
+    fn select_few(
+        &self,
+        tenant: TenantId,
         matchers: &[Matcher],
         range: NanoRange,
     ) -> Result<RoaringBitmap> {
@@ -168,7 +178,7 @@ impl LogSource for Reader {
         damages.into_iter().for_each(|text| selection.warn(text));
         selection.filter = PageFilter::new(&selection.select.needles);
         if let Some(tenant) = self.tenant {
-            selection.list(tenant).map_err(source_error)?;
+            selection.list(tenant, self.stop.as_ref()).map_err(source_error)?;
         }
         Ok(Arc::new(selection))
     }
@@ -186,11 +196,12 @@ impl LogSource for Reader {
         let mut note = |block: &Block, error: &Error| note_block(&self.catalog, block, error);
         for part in self.log_parts(range, &mut note).map_err(source_error)? {
             for matchers in selectors {
-                let listed = part.select(tenant, matchers, range).and_then(|ids| {
-                    part.labels(tenant, &ids, &mut |_, pairs| {
-                        found.insert(Labels::from_sorted(pairs.iter().copied()));
-                    })
-                });
+                let listed =
+                    part.select(tenant, (matchers, self.stop.as_ref()), range).and_then(|ids| {
+                        part.labels(tenant, &ids, &mut |_, pairs| {
+                            found.insert(Labels::from_sorted(pairs.iter().copied()));
+                        })
+                    });
                 match listed {
                     Err(error) if error.kind() == ErrorKind::Corrupt => {
                         tracing::warn!(%error, "part of the index of logs could not be read");
@@ -212,22 +223,23 @@ impl Selection {
     }
 
     /// Finds the streams of all parts, joined by label set.
-    fn list(&mut self, tenant: TenantId) -> Result<()> {
+    fn list(&mut self, tenant: TenantId, stop: Option<&Stop>) -> Result<()> {
         let Self { select, labels, places, parts, .. } = self;
         let mut known: HashMap<Labels, usize, FxBuildHasher> = HashMap::default();
         let mut damages = Vec::new();
         for (at, part) in parts.iter().enumerate() {
-            let listed = part.select(tenant, &select.matchers, select.range).and_then(|ids| {
-                part.labels(tenant, &ids, &mut |id, pairs| {
-                    let set = Labels::from_sorted(pairs.iter().copied());
-                    let place = *known.entry(set).or_insert_with_key(|set| {
-                        labels.push(set.clone());
-                        places.push(Vec::new());
-                        labels.len() - 1
-                    });
-                    places[place].push((at, id));
-                })
-            });
+            let listed =
+                part.select(tenant, (&select.matchers, stop), select.range).and_then(|ids| {
+                    part.labels(tenant, &ids, &mut |id, pairs| {
+                        let set = Labels::from_sorted(pairs.iter().copied());
+                        let place = *known.entry(set).or_insert_with_key(|set| {
+                            labels.push(set.clone());
+                            places.push(Vec::new());
+                            labels.len() - 1
+                        });
+                        places[place].push((at, id));
+                    })
+                });
             match listed {
                 Err(error) if error.kind() == ErrorKind::Corrupt => damages.push((at, error)),
                 done => done?,

@@ -5,6 +5,7 @@ mod grams;
 mod logs;
 mod part;
 mod set;
+mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind};
 use crate::series::TenantId;
 use crate::version::Version;
-use part::Part;
+use part::{Part, Since};
 use set::Selection;
+pub use stop::Stop;
 
 /// Warnings of one answer at most.
 const WARNINGS_MAX: usize = 20;
@@ -39,9 +41,6 @@ pub struct Reader {
     pub(crate) stop: Option<Stop>,
 }
 
-/// Tells whether to stop.
-pub type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
-
 impl Reader {
     /// The same, which ends a selection of series with [`SourceError::Canceled`] soon after `stop`
     /// says so.
@@ -54,6 +53,11 @@ impl Reader {
     /// The range without what is past the retention.
     fn kept(&self, range: TimeRange) -> TimeRange {
         TimeRange::new(range.start.max(self.oldest), range.end)
+    }
+
+    /// What series selected in a range have to have something at or after, and who ends that.
+    fn since(&self, range: TimeRange) -> Since<'_> {
+        Since { start: self.kept(range).start, stop: self.stop.as_ref() }
     }
 
     /// The parts of the version that may hold something inside `range`, and the tenant.
@@ -119,10 +123,10 @@ impl Source for Reader {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<Vec<String>, SourceError> {
-        let start = self.kept(range).start;
+        let since = self.since(range);
         let mut names = BTreeSet::new();
         self.each_part(selectors, range, |part, tenant, selectors| {
-            let ids = part.select_any(tenant, selectors, start)?;
+            let ids = part.select_any(tenant, selectors, since)?;
             names.extend(part.label_names(tenant, ids.as_ref())?);
             Ok(())
         })?;
@@ -135,10 +139,10 @@ impl Source for Reader {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<Vec<String>, SourceError> {
-        let start = self.kept(range).start;
+        let since = self.since(range);
         let mut values = BTreeSet::new();
         self.each_part(selectors, range, |part, tenant, selectors| {
-            let ids = part.select_any(tenant, selectors, start)?;
+            let ids = part.select_any(tenant, selectors, since)?;
             values.extend(part.label_values(tenant, name, ids.as_ref())?);
             Ok(())
         })?;
@@ -157,9 +161,14 @@ impl Source for Reader {
         let kept = self.kept(range);
         let mut found: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
         self.each_part(selectors, range, |part, tenant, selectors| {
-            part.exemplars(tenant, selectors, kept, &mut |labels, exemplars| {
-                found.entry(labels).or_default().extend(exemplars);
-            })
+            part.exemplars(
+                tenant,
+                (selectors, self.stop.as_ref()),
+                kept,
+                &mut |labels, exemplars| {
+                    found.entry(labels).or_default().extend(exemplars);
+                },
+            )
         })?;
         for exemplars in found.values_mut() {
             exemplars.sort_by(|a, b| order(a).cmp(&order(b)).then(a.labels.cmp(&b.labels)));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ephemeris_model::{Exemplar, Labels, Matcher, TimeRange, TimestampMs};
 use roaring::RoaringBitmap;
 
+use super::stop::{Stop, select_all};
 use crate::catalog::{Catalog, Tombstone};
 use crate::deleted::Deleted;
 use crate::error::{Error, Result};
@@ -16,6 +17,15 @@ use crate::version::Version;
 
 /// Is handed the id and the label set of each series.
 pub(super) type VisitLabels<'a> = &'a mut dyn FnMut(u32, &[(&str, &str)]);
+
+/// Which series of the head are selected, and who may end that.
+#[derive(Clone, Copy)]
+pub(super) struct Since<'a> {
+    /// They may have something at or after this.
+    pub(super) start: TimestampMs,
+    /// Asked now and then.
+    pub(super) stop: Option<&'a Stop>,
+}
 
 /// A part of a version. Ids of series mean something only inside of it.
 pub(super) enum Part {
@@ -57,9 +67,18 @@ impl Part {
         Ok(if whole.is_empty() { None } else { Some(block.select(tenant, &[])? - whole) })
     }
 
-    /// The series that satisfy all matchers and are not deleted as a whole. Of the head, those that may have something at or
-    /// after `start`.
+    /// The series that satisfy all matchers and are not deleted as a whole. Of the head, those that
+    /// may have something at or after a time.
     pub(super) fn select(
+        &self,
+        tenant: TenantId,
+        matchers: &[Matcher],
+        since: Since<'_>,
+    ) -> Result<RoaringBitmap> {
+        select_all(matchers, since.stop, |few| self.select_few(tenant, few, since.start))
+    }
+
+    fn select_few(
         &self,
         tenant: TenantId,
         matchers: &[Matcher],
@@ -85,14 +104,14 @@ impl Part {
         &self,
         tenant: TenantId,
         selectors: &[Vec<Matcher>],
-        start: TimestampMs,
+        since: Since<'_>,
     ) -> Result<Option<RoaringBitmap>> {
         if selectors.iter().any(Vec::is_empty) || selectors.is_empty() {
             return self.left(tenant);
         }
         let mut any = RoaringBitmap::new();
         for matchers in selectors {
-            any |= self.select(tenant, matchers, start)?;
+            any |= self.select(tenant, matchers, since)?;
         }
         Ok(Some(any))
     }
@@ -210,15 +229,16 @@ impl Part {
     pub(super) fn exemplars(
         &self,
         tenant: TenantId,
-        selectors: &[Vec<Matcher>],
+        (selectors, stop): (&[Vec<Matcher>], Option<&Stop>),
         range: TimeRange,
         visit: &mut dyn FnMut(Labels, Vec<Exemplar>),
     ) -> Result<()> {
+        let since = Since { start: TimestampMs::MIN, stop };
         let all = [Vec::new()];
         let selectors = if selectors.is_empty() { &all } else { selectors };
         let mut ids = RoaringBitmap::new();
         for matchers in selectors {
-            ids |= self.select(tenant, matchers, TimestampMs::MIN)?;
+            ids |= self.select(tenant, matchers, since)?;
         }
         let mut found: Vec<(u32, Vec<Exemplar>)> = match self {
             Self::Block(block, _) => {

@@ -8,24 +8,20 @@ use ephemeris_model::{
 };
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use roaring::RoaringBitmap;
 use rustc_hash::FxBuildHasher;
 use std::hash::{BuildHasher, RandomState};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::part::Part;
+use super::part::{Part, Since};
 use super::{Stop, WARNINGS_MAX, source_error};
 use crate::catalog::Catalog;
 use crate::deleted::Deleted;
 use crate::encoding::put_bytes;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::metrics::block;
 use crate::metrics::samples::{SeriesSamples, Wanted};
 use crate::series::TenantId;
 
-/// Matchers applied before it is asked whether to stop: each may be a pattern tested against very many
-/// values.
-const MATCHERS_AT_ONCE: usize = 8;
 /// Series whose samples are joined at once.
 const BATCH_SERIES: usize = 64;
 
@@ -119,22 +115,6 @@ impl Selection {
         Ok(())
     }
 
-    /// The series of a part that satisfy all matchers, a few of these at a time.
-    fn select(&self, part: &Part, tenant: TenantId, matchers: &[Matcher]) -> Result<RoaringBitmap> {
-        let (first, rest) = matchers.split_at(matchers.len().min(MATCHERS_AT_ONCE));
-        let mut ids = part.select(tenant, first, self.range.start)?;
-        for more in rest.chunks(MATCHERS_AT_ONCE) {
-            if self.stop.as_ref().is_some_and(|stop| stop()) {
-                return Err(Error::Canceled);
-            }
-            if ids.is_empty() {
-                break;
-            }
-            ids &= part.select(tenant, more, self.range.start)?;
-        }
-        Ok(ids)
-    }
-
     fn list(
         &mut self,
         part: &Part,
@@ -142,7 +122,8 @@ impl Selection {
         matchers: &[Matcher],
         series: &mut Vec<(u32, u32)>,
     ) -> Result<()> {
-        let ids = self.select(part, tenant, matchers)?;
+        let since = Since { start: self.range.start, stop: self.stop.as_ref() };
+        let ids = part.select(tenant, matchers, since)?;
         series.reserve(usize::try_from(ids.len()).unwrap_or(0));
         let Self { labels, places, seed, joined, .. } = self;
         // There are never as many series in memory.

@@ -24,6 +24,7 @@ use ephemeris_query::logs::ast::{Expr, LineOp, LineOperand, LogExpr, Stage};
 use ephemeris_query::logs::engine::{EntryQuery, LogEngine};
 use ephemeris_query::logs::parse::parse;
 use ephemeris_query::logs::result::LogEntry;
+use ephemeris_storage::Stop;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Version};
 use hyper::body::Frame;
@@ -139,7 +140,9 @@ impl Export {
         let Expr::Log(expr) = parse(request.form.get("query").unwrap_or_default())? else {
             return Err(LokiError::bad("export takes a log query; this one answers numbers"));
         };
-        let source = request.source(&self.app)?;
+        let canceled = Arc::clone(&self.canceled);
+        let stop: Stop = Arc::new(move || canceled.load(Ordering::Relaxed));
+        let source = request.source(&self.app, &stop)?;
         // What is wrong with the stages is told before the answer begins.
         self.filter(&expr, &[])?;
         self.entries(&source, &expr)

@@ -9,9 +9,10 @@ use ephemeris_model::logs::NANOS_PER_MILLI;
 use ephemeris_query::budget::Budget;
 use ephemeris_query::logs::parse::parse_matchers;
 use ephemeris_query::logs::result::Categories;
-
+use ephemeris_storage::Stop;
 use http::HeaderMap;
 
+use super::super::query::stop_of;
 use super::error::LokiError;
 use super::tenants::Tenants;
 use crate::api::stream::Prepared;
@@ -92,12 +93,12 @@ impl LokiRequest {
         }
     }
 
-    /// What its tenants have stored.
-    pub(super) fn source(&self, app: &App) -> Result<Tenants, LokiError> {
+    /// What its tenants have stored; selections in it end when `stop` says so.
+    pub(super) fn source(&self, app: &App, stop: &Stop) -> Result<Tenants, LokiError> {
         let store = app.store()?;
         let reader = |tenant: &Tenant| {
             let reader = store.reader(tenant.as_str()).map_err(ApiError::from)?;
-            Ok((tenant.as_str().to_owned(), reader))
+            Ok((tenant.as_str().to_owned(), reader.with_stop(Arc::clone(stop))))
         };
         let readers: Result<Vec<_>, LokiError> = self.tenants.iter().map(reader).collect();
         Ok(Tenants(readers?))
@@ -133,13 +134,13 @@ impl LokiRequest {
     ) -> Result<T, LokiError> {
         app.store()?;
         let client = CancelOnDrop::default();
-        let budget = app.budget(app.query_limits(), client.flag());
+        let budget = Arc::new(app.budget(app.query_limits(), client.flag()));
         let (worker_app, deadline) = (Arc::clone(app), budget.deadline());
         let caller = self.caller();
         let task = move |_: &mut crate::workers::Scratch| {
             let began = Instant::now();
             budget.begin();
-            let source = self.source(&worker_app);
+            let source = self.source(&worker_app, &stop_of(&budget));
             let result = source.and_then(|source| job(&self, &source, &budget));
             let end = if result.is_ok() { QueryEnd::Answered } else { QueryEnd::Failed };
             worker_app.metrics.query_ended(end, began.elapsed(), budget.samples_read());
