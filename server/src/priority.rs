@@ -1,13 +1,15 @@
 //! Threads that work on a query for long give way to those that have just begun: their priority is
 //! lowered, so that the scheduler of the system lets short queries and writes pass. It can only be
-//! lowered, so such a thread ends with its query and another takes its place
-//! ([`crate::workers`]).
+//! lowered, so such a thread ends with its query and another takes its place, started by a thread
+//! that never gave way, since priority is inherited ([`crate::workers`]).
 
 use std::cell::Cell;
 
-/// Niceness of a thread that gives way: about a third of the weight of the others. Less would let a
+/// What a thread that gives way adds to its niceness: about a third of the weight of the others. Less would let a
 /// busy machine keep it from noticing that its time is up.
 const NICENESS: i32 = 5;
+/// Niceness of the lowest priority.
+const NICENESS_MAX: i32 = 19;
 
 thread_local! {
     static LOWERED: Cell<bool> = const { Cell::new(false) };
@@ -19,7 +21,13 @@ pub fn lower() {
         return;
     }
     // On Linux niceness belongs to a thread. If the system refuses, the query runs on as it did.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+    let lowered = niceness().saturating_add(NICENESS).min(NICENESS_MAX);
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), lowered);
+}
+
+/// Niceness of this thread; 0, what most have, if the system does not tell.
+pub(crate) fn niceness() -> i32 {
+    rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap_or(0)
 }
 
 /// Whether the priority of this thread was lowered.
@@ -32,10 +40,6 @@ pub fn is_lowered() -> bool {
 mod tests {
     use super::*;
 
-    fn niceness() -> i32 {
-        rustix::process::getpriority_process(Some(rustix::thread::gettid())).expect("own thread")
-    }
-
     #[test]
     fn only_the_thread_itself_gives_way() {
         let before = niceness();
@@ -44,7 +48,7 @@ mod tests {
             lower();
             (is_lowered(), niceness())
         });
-        assert_eq!(inside.join().expect("no panic"), (true, NICENESS.max(before)));
+        assert_eq!(inside.join().expect("no panic"), (true, (before + NICENESS).min(NICENESS_MAX)));
         assert_eq!((is_lowered(), niceness()), (false, before));
     }
 }

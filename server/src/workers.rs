@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 use ephemeris_ingest::Buffers;
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -16,6 +16,8 @@ use crate::memory;
 use crate::priority;
 use crate::turns::TurnError;
 
+/// Pause before it is tried again to start a thread.
+const HIRE_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 /// Bytes of stack of a worker; the depth of expressions is bounded by the parser.
 const STACK_BYTES: usize = 8 << 20;
 
@@ -86,6 +88,7 @@ pub struct Pool {
     config: PoolConfig,
     queue: Mutex<Option<Sender<Job>>>,
     crew: Arc<Crew>,
+    foreman: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The threads, and what each of them needs.
@@ -94,6 +97,8 @@ struct Crew {
     receiver: Receiver<Job>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     counts: PoolCounts,
+    /// Told by a thread that leaves; none once the pool is closed.
+    vacancies: Mutex<Option<Sender<()>>>,
 }
 
 impl Pool {
@@ -105,11 +110,20 @@ impl Pool {
         // What is free is taken at once, so a queue of no length still serves idle threads.
         let (sender, receiver) = bounded::<Job>(config.queue_max.max(1));
         let (threads, counts) = (Mutex::default(), PoolCounts::default());
-        let crew = Arc::new(Crew { name: config.name, receiver, threads, counts });
+        let (vacancies, vacant) = unbounded();
+        let vacancies = Mutex::new(Some(vacancies));
+        let crew = Arc::new(Crew { name: config.name, receiver, threads, counts, vacancies });
         for _ in 0..config.threads.max(1) {
             crew.hire()?;
         }
-        Ok(Self { config, queue: Mutex::new(Some(sender)), crew })
+        // A thread has the priority of the one that starts it, so one that gave way hires nobody.
+        let foreman = Builder::new().name(format!("{}-hire", config.name));
+        let foreman = foreman.spawn({
+            let crew = Arc::clone(&crew);
+            move || crew.fill(&vacant)
+        })?;
+        let (queue, foreman) = (Mutex::new(Some(sender)), Mutex::new(Some(foreman)));
+        Ok(Self { config, queue, crew, foreman })
     }
 
     /// Its counts.
@@ -157,7 +171,12 @@ impl Pool {
     /// Finishes what waits, then ends the threads.
     pub fn close(&self) {
         self.queue.lock().take();
-        // A thread that ends early has hired another before.
+        self.crew.vacancies.lock().take();
+        // Whoever left before is replaced now, whoever would leave from now on stays.
+        if let Some(foreman) = self.foreman.lock().take() {
+            // It does nothing that panics.
+            let _ = foreman.join();
+        }
         loop {
             let Some(thread) = self.crew.threads.lock().pop() else { break };
             // A worker catches the panics of its jobs, so it ends well.
@@ -166,7 +185,27 @@ impl Pool {
     }
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Its threads end by themselves without it.
+        self.crew.vacancies.lock().take();
+    }
+}
+
 impl Crew {
+    /// Starts a thread for each that left, until there are no more to come.
+    fn fill(self: &Arc<Self>, vacant: &Receiver<()>) {
+        while vacant.recv().is_ok() {
+            while let Err(error) = self.hire() {
+                if self.vacancies.lock().is_none() {
+                    return;
+                }
+                tracing::warn!(pool = self.name, %error, "a thread could not be started");
+                std::thread::sleep(HIRE_AGAIN);
+            }
+        }
+    }
+
     /// Starts a thread.
     fn hire(self: &Arc<Self>) -> std::io::Result<()> {
         let crew = Arc::clone(self);
@@ -199,9 +238,11 @@ impl Crew {
                 scratch = Scratch::default();
             }
             self.counts.running.fetch_sub(1, Ordering::Relaxed);
-            // If none can be hired, a slow one is better than none.
-            if priority::is_lowered() && self.hire().is_ok() {
-                return;
+            if priority::is_lowered() {
+                let vacancies = self.vacancies.lock();
+                if vacancies.as_ref().is_some_and(|vacancies| vacancies.send(()).is_ok()) {
+                    return;
+                }
             }
         }
     }
@@ -278,15 +319,16 @@ mod tests {
         let thread = |lower: fn()| {
             move |_: &mut Scratch| {
                 lower();
-                (std::thread::current().id(), priority::is_lowered())
+                (std::thread::current().id(), priority::niceness())
             }
         };
-        let (first, lowered) = pool.run(thread(|| {})).await.expect("no panic");
-        assert!(!lowered);
-        assert_eq!(pool.run(thread(priority::lower)).await, Ok((first, true)));
-        let (second, lowered) = pool.run(thread(|| {})).await.expect("no panic");
-        assert!(second != first && !lowered);
-        assert_eq!(pool.run(thread(|| {})).await, Ok((second, false)), "it stays");
+        let (first, before) = pool.run(thread(|| {})).await.expect("no panic");
+        let (same, lowered) = pool.run(thread(priority::lower)).await.expect("no panic");
+        assert!(same == first && lowered > before);
+        let (second, after) = pool.run(thread(|| {})).await.expect("no panic");
+        assert!(second != first);
+        assert_eq!(after, before, "it has the priority of those that never gave way");
+        assert_eq!(pool.run(thread(|| {})).await, Ok((second, before)), "it stays");
         pool.close();
         assert!(pool.crew.threads.lock().is_empty());
     }

@@ -13,12 +13,15 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 use super::Reader;
 use super::part::Part;
 use crate::encoding::put_bytes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::samples::Newest;
 use crate::series::TenantId;
 
 /// Series of a part whose samples are read; with more it is cheaper to read all on all cores.
 const READ_MAX: usize = 2048;
+/// Series that are grouped, or joined by label set: what that holds is no part of what a query may
+/// hold, so for more of them the caller reads all, which is.
+const JOINED_MAX: usize = 1 << 20;
 
 /// A series with a sample in the window.
 #[derive(Clone, Copy)]
@@ -52,9 +55,16 @@ impl Reader {
             let ids = part.select(tenant, &count.matchers, self.since(window))?;
             looked_at = ids.len().max(looked_at);
             let Some(series) = see(&part, tenant, &ids, window)? else { return Ok(None) };
+            if self.stop.as_ref().is_some_and(|stop| stop()) {
+                return Err(Error::Canceled);
+            }
             if !series.is_empty() {
                 seen.push(SeenPart { part, series });
             }
+        }
+        let joins = !count.by.is_empty() || seen.len() > 1;
+        if joins && seen.iter().map(|part| part.series.len()).sum::<usize>() > JOINED_MAX {
+            return Ok(None);
         }
         let groups = match seen.as_slice() {
             [] => Vec::new(),

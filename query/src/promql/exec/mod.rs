@@ -37,7 +37,7 @@ mod with_scalar;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ephemeris_model::{Select, SeriesSet, Source, TimeRange, TimestampMs};
+use ephemeris_model::{Select, SeriesSet, Source, SourceError, TimeRange, TimestampMs};
 
 pub(crate) use arithmetic::numbers;
 pub(crate) use finish::{Mode, finish};
@@ -178,11 +178,15 @@ impl<'a> Context<'a> {
     ) -> Result<Arc<dyn SeriesSet + 'a>, QueryError> {
         let range = TimeRange::inclusive(TimestampMs(first), TimestampMs(last));
         let select = Select { matchers: samples.matchers.clone(), range };
-        self.source.select(&select).map_err(|error| match self.budget.check() {
-            // A source that was told to stop does not know why.
+        self.source.select(&select).map_err(|error| self.failed(error))
+    }
+
+    /// Why the source failed: one that was told to stop does not know.
+    fn failed(&self, error: SourceError) -> QueryError {
+        match self.budget.check() {
             Err(over) => over.into(),
             Ok(()) => error.into(),
-        })
+        }
     }
 
     fn annotate(&self, severity: Severity, text: impl Into<String>, at: Position) {

@@ -33,7 +33,8 @@ pub(super) fn run<'a>(
         window: SeriesCount::window_before(at, samples.range_ms),
         by: node.grouping.labels.clone(),
     };
-    let Some(counts) = context.source.count_series(&count)? else { return Ok(None) };
+    let counts = context.source.count_series(&count).map_err(|error| context.failed(error))?;
+    let Some(counts) = counts else { return Ok(None) };
     context.budget.touch_series(counts.looked_at)?;
     let found: u64 = counts.groups.iter().map(|(_, count)| count).sum();
     context.count_looked_at(grid.role, found, &[found]);
