@@ -18,8 +18,11 @@ const INDEX: &[u8] = include_bytes!("fixture/index");
 const CHUNKS: &[u8] = include_bytes!("fixture/chunks");
 const WIDTHS: [u32; 9] = [0, 3, 6, 9, 12, 18, 25, 56, 64];
 
-/// Everything that can be read of a block: labels, time and bits of each sample; and the errors.
-fn read(index: &[u8], chunks: &[u8]) -> Result<(Vec<(String, i64, u64)>, usize), TsdbError> {
+/// Labels, time and bits of a sample.
+type Found = (String, i64, u64);
+
+/// Everything that can be read of a block, and the number of errors.
+fn read(index: &[u8], chunks: &[u8]) -> Result<(Vec<Found>, usize), TsdbError> {
     let (mut found, mut errors) = (Vec::new(), 0);
     let mut index = Index::open(index.to_vec())?;
     let mut segment = Segment::open(chunks.to_vec())?;

@@ -125,12 +125,18 @@ impl<'a> Import<'a> {
         let deleted = match read_tombstones(&tombstones) {
             Ok(deleted) => deleted,
             // Without them what was deleted would come back.
-            Err(error) => return Ok(self.damage(&tombstones, &error)),
+            Err(error) => {
+                self.damage(&tombstones, &error);
+                return Ok(());
+            }
         };
         let opened = File::open(&file).map_err(TsdbError::from).and_then(Index::open);
         let mut index = match opened {
             Ok(index) => index,
-            Err(error) => return Ok(self.damage(&file, &error)),
+            Err(error) => {
+                self.damage(&file, &error);
+                return Ok(());
+            }
         };
         let mut segments = Segments { dir: block.dir.join("chunks"), open: None };
         let mut found = 0;
@@ -160,7 +166,7 @@ impl<'a> Import<'a> {
         series: &Series,
         deleted: &[(i64, i64)],
     ) -> Result<(), CommandError> {
-        self.message.open(&series.labels).map_err(refused)?;
+        self.message.open(&series.labels).map_err(|error| refused(&error))?;
         for place in &series.chunks {
             if let Err(error) = self.chunk(segments, series, place, deleted)? {
                 let file = segments.dir.join(segment_name(place.segment));
@@ -170,7 +176,7 @@ impl<'a> Import<'a> {
                 self.damage(&file, &format!("{what}: {error}"));
             }
         }
-        self.message.close().map_err(refused)?;
+        self.message.close().map_err(|error| refused(&error))?;
         if self.message.points() >= BATCH_SAMPLES || self.message.bytes() >= BATCH_BYTES {
             self.store_message()?;
         }
@@ -199,11 +205,11 @@ impl<'a> Import<'a> {
                 self.deleted += 1;
                 continue;
             }
-            self.message.push(&point).map_err(refused)?;
+            self.message.push(&point).map_err(|error| refused(&error))?;
             if self.message.points() >= BATCH_SAMPLES || self.message.bytes() >= BATCH_BYTES {
-                self.message.close().map_err(refused)?;
+                self.message.close().map_err(|error| refused(&error))?;
                 self.store_message()?;
-                self.message.open(&series.labels).map_err(refused)?;
+                self.message.open(&series.labels).map_err(|error| refused(&error))?;
             }
         }
         Ok(Ok(()))
@@ -258,7 +264,7 @@ fn read_tombstones(file: &Path) -> Result<Tombstones, TsdbError> {
 }
 
 /// What this crate wrote is refused only if it passes a limit.
-fn refused(error: IngestError) -> CommandError {
+fn refused(error: &IngestError) -> CommandError {
     CommandError::Invalid(error.to_string())
 }
 
