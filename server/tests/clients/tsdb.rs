@@ -34,10 +34,10 @@ async fn all_samples_of_promtools_blocks_are_imported() {
     let blocks = dir.path().join("blocks");
     create_blocks(dir.path(), &text, &blocks);
     let data = dir.path().join("data");
-    let told = succeed(import(&data, &blocks));
+    let told = succeed(&import(&data, &blocks));
     assert!(told.contains("6000 samples stored"), "{told}");
     // Once more changes nothing.
-    succeed(import(&data, &blocks));
+    succeed(&import(&data, &blocks));
 
     let server = start_server(&data).await;
     let query = "{__name__=~\"tsdb_.*\"}[6h]";
@@ -112,7 +112,7 @@ async fn a_snapshot_has_histograms_and_keeps_deletions() {
 
     let data = dir.path().join("data");
     let snapshot = dir.path().join("prometheus/snapshots").join(name);
-    let told = succeed(import(&data, &snapshot));
+    let told = succeed(&import(&data, &snapshot));
     assert!(told.contains("samples are deleted there and were left out"), "{told}");
     let server = start_server(&data).await;
     for query in [
@@ -220,7 +220,7 @@ fn create_blocks(dir: &Path, text: &str, out: &Path) {
     std::fs::write(&file, text).expect("the directory is writable");
     let mut command = Command::new(client_program("promtool"));
     let command = command.args(["tsdb", "create-blocks-from", "openmetrics"]).arg(file).arg(out);
-    succeed(command.output().expect("promtool can be started"));
+    succeed(&command.output().expect("promtool can be started"));
 }
 
 fn import(data: &Path, blocks: &Path) -> Output {
@@ -230,7 +230,7 @@ fn import(data: &Path, blocks: &Path) -> Output {
 }
 
 /// What a command that must succeed tells on standard error.
-fn succeed(output: Output) -> String {
+fn succeed(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{text}");
     text
