@@ -8,6 +8,7 @@
 //! | [`remote_read`] | Prometheus remote read: the request and the encoding of its answers |
 //! | [`otlp`] | OpenTelemetry metrics and logs, translated |
 //! | [`text`] | Prometheus' text format and OpenMetrics |
+//! | [`tsdb`] | blocks of Prometheus' storage, for `ephemeris import` |
 //! | [`decoder`] | the same decoders for bodies found in the WAL |
 //! | [`proto`] | messages for encoding, and the reference the decoders are tested against |
 //! | `output` | writes what is translated as a remote-write 2.0 message |
@@ -33,6 +34,7 @@ pub mod reflection;
 pub mod remote_read;
 pub mod remote_write;
 pub mod text;
+pub mod tsdb;
 
 mod error;
 mod output;

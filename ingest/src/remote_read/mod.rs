@@ -14,6 +14,9 @@ pub mod samples;
 
 mod xor;
 
+#[cfg(test)]
+pub(crate) use xor::encode as encode_xor;
+
 use ephemeris_model::{MatchOp, Matcher, PatternBudget};
 
 use crate::error::IngestError;

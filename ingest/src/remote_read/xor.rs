@@ -38,7 +38,7 @@ struct Window {
 }
 
 /// Encodes samples as one chunk. At most 65,535 of them.
-pub(super) fn encode(timestamps: &[i64], values: &[f64]) -> Vec<u8> {
+pub(crate) fn encode(timestamps: &[i64], values: &[f64]) -> Vec<u8> {
     let count = timestamps.len().min(values.len()).min(usize::from(u16::MAX));
     let mut bits = Bits::default();
     bits.push(count as u64, 16);

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ephemeris_ingest::proto::encode_remote_write;
-use ephemeris_ingest::{Buffers, Limits, remote_write};
-use ephemeris_model::{BodyKind, Labels, Rejects, Sample};
-use ephemeris_storage::{ErrorKind, Store};
+use ephemeris_model::{BodyKind, Labels, Sample};
+use ephemeris_storage::Store;
 
+use super::writer::Writer;
 use super::{CommandError, Progress, note, openmetrics};
 
 /// Samples stored at once.
@@ -43,48 +43,34 @@ pub(super) fn run(store: &Store, tenant: &str, file: &Path) -> Result<ExitCode, 
         }
         (number, bytes) = (number + 1, bytes + read as u64);
         import.line(number, &line)?;
-        let stored = import.stored;
-        progress.tell(|| match total {
-            Some(total) => format!("{}%, {stored} samples", bytes * 100 / total.max(1)),
-            None => format!("{bytes} bytes, {stored} samples"),
-        });
+        let stored = import.writer.stored();
+        match total {
+            Some(total) => progress.share(bytes, total, || format!("{stored} samples")),
+            None => progress.tell(|| format!("{bytes} bytes, {stored} samples")),
+        }
     }
+    progress.clear();
     import.store_batch()?;
     store.close(Duration::MAX)?;
-    note(&format!("{} samples stored", import.stored));
-    if !import.rejects.is_empty() {
-        note(&import.rejects.summary());
-    }
+    let all_stored = import.writer.tell();
     if import.wrong > 0 {
         note(&format!("{} lines could not be read", import.wrong));
     }
-    let all = import.rejects.is_empty() && import.wrong == 0;
+    let all = all_stored && import.wrong == 0;
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 struct Import<'a> {
-    store: &'a Store,
-    tenant: &'a str,
+    writer: Writer<'a>,
     batch: BTreeMap<Labels, Vec<Sample>>,
     batch_samples: usize,
-    buffers: Buffers,
-    stored: u64,
-    rejects: Rejects,
     wrong: u64,
 }
 
 impl<'a> Import<'a> {
     fn new(store: &'a Store, tenant: &'a str) -> Self {
-        Self {
-            store,
-            tenant,
-            batch: BTreeMap::new(),
-            batch_samples: 0,
-            buffers: Buffers::default(),
-            stored: 0,
-            rejects: Rejects::default(),
-            wrong: 0,
-        }
+        let writer = Writer::new(store, tenant);
+        Self { writer, batch: BTreeMap::new(), batch_samples: 0, wrong: 0 }
     }
 
     fn line(&mut self, number: u64, text: &str) -> Result<(), CommandError> {
@@ -105,7 +91,7 @@ impl<'a> Import<'a> {
         if self.batch_samples >= BATCH_SAMPLES { self.store_batch() } else { Ok(()) }
     }
 
-    /// Stores what was read so far; makes room as often as it takes.
+    /// Stores what was read so far.
     fn store_batch(&mut self) -> Result<(), CommandError> {
         self.batch_samples = 0;
         let batch = std::mem::take(&mut self.batch);
@@ -114,20 +100,6 @@ impl<'a> Import<'a> {
         }
         let series: Vec<(&Labels, &[Sample])> =
             batch.iter().map(|(labels, samples)| (labels, samples.as_slice())).collect();
-        let body = encode_remote_write(&series, &[]);
-        let kind = BodyKind::RemoteWrite1Plain;
-        let decoded = remote_write::decode(kind, &body, &Limits::default(), &mut self.buffers)
-            .map_err(|error| CommandError::Invalid(error.to_string()))?;
-        let outcome = match self.store.write(self.tenant, &decoded) {
-            Err(error) if error.kind() == ErrorKind::Busy => {
-                self.store.seal()?;
-                self.store.maintain()?;
-                self.store.write(self.tenant, &decoded)?
-            }
-            done => done?,
-        };
-        self.stored += outcome.samples_written;
-        self.rejects.merge(outcome.rejects);
-        Ok(self.store.maintain()?)
+        self.writer.store(BodyKind::RemoteWrite1Plain, &encode_remote_write(&series, &[]))
     }
 }

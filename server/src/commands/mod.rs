@@ -5,9 +5,11 @@ mod export;
 mod import;
 mod inspect;
 mod openmetrics;
+mod tsdb;
 mod verify;
+mod writer;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use crate::config::value::parse_duration_ms;
 
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// Characters of a full bar.
+const BAR_WIDTH: u64 = 40;
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -65,7 +69,7 @@ pub fn commands() -> [Command; 4] {
                 .default_value("jsonl"),
         );
     let import = Command::new("import")
-        .about("Stores the samples of an OpenMetrics text in a data directory")
+        .about("Stores the samples of an OpenMetrics text, or of Prometheus TSDB blocks")
         .arg(data_dir())
         .arg(tenant())
         .arg(
@@ -74,10 +78,10 @@ pub fn commands() -> [Command; 4] {
         )
         .arg(
             Arg::new("file")
-                .value_name("FILE")
+                .value_name("PATH")
                 .required(true)
                 .value_parser(clap::value_parser!(PathBuf))
-                .help("The text; - is standard input"),
+                .help("The text, - is standard input; a block, or a directory of blocks"),
         );
     [verify, inspect, export, import]
 }
@@ -96,6 +100,9 @@ pub fn run(name: &str, matches: &ArgMatches) -> Result<ExitCode, CommandError> {
             let retention_ms = parse_duration_ms(text).map_err(CommandError::Invalid)?;
             let store = open(dir(matches), retention_ms)?;
             let file = matches.get_one::<PathBuf>("file").cloned().unwrap_or_default();
+            if file.is_dir() {
+                return tsdb::run(&store, tenant_of(matches), &file);
+            }
             import::run(&store, tenant_of(matches), &file)
         }
         other => Err(CommandError::Invalid(format!("there is no command {other:?}"))),
@@ -145,17 +152,46 @@ fn open(dir: PathBuf, retention_ms: i64) -> Result<Store, CommandError> {
 /// Tells on standard error how far a command is, where somebody looks.
 struct Progress {
     last: Instant,
+    /// Whether a bar can be drawn there, over the one before.
+    draws: bool,
+    is_drawn: bool,
 }
 
 impl Progress {
     fn new() -> Self {
-        Self { last: Instant::now() }
+        let draws = io::stderr().is_terminal();
+        Self { last: Instant::now(), draws, is_drawn: false }
     }
 
     fn tell(&mut self, text: impl FnOnce() -> String) {
         if self.last.elapsed() >= PROGRESS_EVERY {
             self.last = Instant::now();
             note(&text());
+        }
+    }
+
+    /// Tells how much of all is done: on a terminal with a bar, else with a line.
+    fn share(&mut self, done: u64, all: u64, text: impl FnOnce() -> String) {
+        if self.last.elapsed() < PROGRESS_EVERY {
+            return;
+        }
+        self.last = Instant::now();
+        let percent = (done.saturating_mul(100) / all.max(1)).min(100);
+        if self.draws {
+            let filled = "#".repeat((percent * BAR_WIDTH / 100) as usize);
+            let width = BAR_WIDTH as usize;
+            // That nobody sees it is no reason to stop.
+            let _ = write!(io::stderr(), "\r\x1b[K[{filled:.<width$}] {percent}%, {}", text());
+            self.is_drawn = true;
+        } else {
+            note(&format!("{percent}%, {}", text()));
+        }
+    }
+
+    /// Takes the bar away, so that a line can be written.
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.is_drawn) {
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }

@@ -10,3 +10,4 @@ mod programs;
 mod promtool;
 mod proxy;
 mod remote_read;
+mod tsdb;
