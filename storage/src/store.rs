@@ -38,7 +38,7 @@ const METADATA_SEEN_MAX: usize = 500_000;
 
 /// An open store. All methods may be called from many threads at once.
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 

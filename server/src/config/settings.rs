@@ -201,8 +201,8 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         key: "limits.metadata_pairs_max",
         value: "N",
-        help: "Pairs of structured metadata of a log entry",
-        set: |c, v| count(v, 1).map(|v| c.limits.metadata_pairs_max = v),
+        help: "Pairs of structured metadata of a log entry; up to 32768",
+        set: |c, v| count_up_to(v, 1, 1 << 15).map(|v| c.limits.metadata_pairs_max = v),
         show: |c| c.limits.metadata_pairs_max.to_string(),
     },
     Setting {
@@ -624,6 +624,14 @@ fn count(text: &str, least: usize) -> Result<usize, String> {
     let number: usize = text.parse().map_err(|_| format!("{text:?} is no whole number"))?;
     if number < least {
         return Err(format!("{number} is too small; the least is {least}"));
+    }
+    Ok(number)
+}
+
+fn count_up_to(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    let number = count(text, least)?;
+    if number > most {
+        return Err(format!("{number} is too large; the most is {most}"));
     }
     Ok(number)
 }

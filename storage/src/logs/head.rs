@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::deleted::Cuts;
 use super::merge::{Piece, PieceSource};
-use super::page::{PAGE_BYTES, PAGE_ROWS, Page};
+use super::page::{COLUMNS_MAX, PAGE_ROWS, Page, Room};
 use super::rows::Rows;
 use crate::metrics::head::identity::{EXTENT_SERIES, EXTENTS_MAX, Identity};
 
@@ -133,16 +133,18 @@ fn of_open(mut rows: Rows) -> Option<Piece> {
 }
 
 impl Stream {
-    /// Adds an entry; `metadata` is sorted by name.
+    /// Adds an entry; `metadata` is sorted by name. Of more names than a page can have, which limits
+    /// of requests refuse, the first are kept.
     pub(crate) fn push<'a>(
         &mut self,
         time: i64,
         line: &[u8],
-        metadata: impl IntoIterator<Item = (&'a str, &'a str)>,
+        metadata: impl ExactSizeIterator<Item = (&'a str, &'a str)> + Clone,
     ) {
-        let full =
-            self.open.content_bytes() + line.len() > PAGE_BYTES || self.open.len() >= PAGE_ROWS;
-        if full && !self.open.is_empty() {
+        let metadata = metadata.take(COLUMNS_MAX);
+        let added = Room { bytes: line.len(), rows: 1 };
+        let names = metadata.clone().map(|(name, _)| name);
+        if !self.open.is_empty() && !added.is_in(&self.open, PAGE_ROWS, names) {
             self.end_page();
         }
         self.max = self.min.map_or(time, |_| self.max.max(time));
@@ -151,11 +153,20 @@ impl Stream {
     }
 
     fn end_page(&mut self) {
-        // Encoding fails only beyond the limit of a value, 1 GiB, which no run comes near.
+        // Encoding fails only beyond the limit of a value, 1 GiB, or of rows and columns, which no
+        // run comes near.
         if let Ok(Some(page)) = Page::encode(&mut self.open) {
             self.pages.push(Arc::new(page));
             self.open.clear();
         }
+    }
+
+    /// Cuts a full page short, so that it does not decode.
+    #[cfg(test)]
+    pub(crate) fn damage_page(&mut self, at: usize) {
+        let mut page = Page::clone(&self.pages[at]);
+        page.bytes.truncate(3);
+        self.pages[at] = Arc::new(page);
     }
 
     fn bytes(&self) -> u64 {

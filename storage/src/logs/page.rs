@@ -9,7 +9,7 @@ use super::rows::{Column, Rows};
 use super::text::{self, Form};
 use crate::encoding::{Damage, Input, put_bytes, put_varint};
 use crate::envelope::{Zip, put_packed, read_packed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::codec::integers;
 
 /// Versions of the page's encoding, by the form of its lines.
@@ -19,10 +19,17 @@ const VERSION_DIGITS_APART: u8 = 2;
 pub const PAGE_BYTES: usize = 128 << 10;
 /// A page is full at this many rows; in tests at few, so that streams have many pages.
 pub const PAGE_ROWS: usize = if cfg!(test) { 7 } else { 16 << 10 };
-/// Most rows a page is read with.
+/// A page is full at this many names of metadata, unless one entry alone has more.
+pub const PAGE_NAMES: usize = if cfg!(test) { 12 } else { 1 << 10 };
+/// A page is full at this many values of metadata, rows × names: in memory each has a place, also
+/// where a row lacks the name.
+pub const PAGE_CELLS: usize = if cfg!(test) { 40 } else { 1 << 18 };
+/// Most rows a page is written and read with.
 const ROWS_MAX: usize = 1 << 20;
-/// Most columns a page is read with.
-const COLUMNS_MAX: usize = 1 << 16;
+/// Most columns a page is written and read with.
+pub const COLUMNS_MAX: usize = if cfg!(test) { 1 << 6 } else { 1 << 16 };
+/// Most bytes a row of a column of hex digits is written and read with.
+const HEX_BYTES_MAX: usize = 1 << 20;
 
 /// Forms of a column of metadata.
 mod form {
@@ -57,12 +64,21 @@ impl Page {
     /// Encodes rows, which are brought into order; `None` if there are none.
     ///
     /// # Errors
-    /// If a column is over the limit of a value.
+    /// If a column is over the limit of a value, or there are more rows or columns than
+    /// [`decode`] takes.
     pub fn encode(rows: &mut Rows) -> Result<Option<Self>> {
         rows.sort();
         let (Some(&min), Some(&max)) = (rows.times().first(), rows.times().last()) else {
             return Ok(None);
         };
+        if rows.len() > ROWS_MAX || rows.columns().len() > COLUMNS_MAX {
+            return Err(Error::Limit(format!(
+                "a page of {} rows and {} names of metadata is too large; {ROWS_MAX} and \
+                 {COLUMNS_MAX} are allowed",
+                rows.len(),
+                rows.columns().len()
+            )));
+        }
         let mut bytes = Vec::with_capacity(rows.content_bytes() / 4 + 64);
         let form = text::smaller_form(rows.text())?;
         bytes.push(match form {
@@ -89,6 +105,34 @@ impl Page {
         let line_bytes = rows.text().len() as u64;
         let counts = Counts::of(rows).map(|counts| counts.encode()).unwrap_or_default();
         Ok(Some(Self { min, max, entries, line_bytes, bytes, counts }))
+    }
+}
+
+/// What rows would come to with others: whether all of it fits one page.
+pub(crate) struct Room {
+    /// Bytes of lines and metadata that are added.
+    pub(crate) bytes: usize,
+    /// Number of rows that are added.
+    pub(crate) rows: usize,
+}
+
+impl Room {
+    /// Whether `rows` have room for this and for metadata of these names, sorted, without becoming
+    /// more than a page of at most `rows_max` rows.
+    pub(crate) fn is_in<'a>(
+        &self,
+        rows: &Rows,
+        rows_max: usize,
+        names: impl ExactSizeIterator<Item = &'a str>,
+    ) -> bool {
+        let after = rows.len() + self.rows;
+        if rows.content_bytes() + self.bytes > PAGE_BYTES || after > rows_max {
+            return false;
+        }
+        let fits = |names: usize| names <= PAGE_NAMES && names.saturating_mul(after) <= PAGE_CELLS;
+        // Names are looked up only near the limits.
+        let known = rows.columns().len();
+        fits(known + names.len()) || fits(known + rows.new_names(names))
     }
 }
 
@@ -237,7 +281,7 @@ fn dictionary<'a>(values: impl Iterator<Item = &'a str>) -> Option<(Vec<&'a str>
 
 fn is_hex(value: &str) -> bool {
     let digits = value.as_bytes();
-    digits.len() >= 8
+    (8..=2 * HEX_BYTES_MAX).contains(&digits.len())
         && digits.len().is_multiple_of(2)
         && digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -286,7 +330,7 @@ fn read_column(name: &str, bytes: &[u8], rows: usize) -> Result<Column, Damage> 
 
 fn read_hex(name: &str, mut input: Input<'_>, rows: usize) -> Result<Column, Damage> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let width = count_up_to(&mut input, 1 << 20)?;
+    let width = count_up_to(&mut input, HEX_BYTES_MAX)?;
     let bytes = input.rest();
     if width.checked_mul(rows) != Some(bytes.len()) {
         return Err(Damage("a column of hex digits has another length"));

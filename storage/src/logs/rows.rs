@@ -150,6 +150,29 @@ impl Rows {
         }
     }
 
+    /// How many of these names, which are sorted, no row has yet.
+    pub(super) fn new_names<'a>(&self, names: impl Iterator<Item = &'a str>) -> usize {
+        let mut at = 0;
+        let is_new = |name: &&str| {
+            // Names of one stream come in the same order as a rule.
+            if self.columns.get(at).is_some_and(|column| *column.name == **name) {
+                at += 1;
+                return false;
+            }
+            let found = self.columns.binary_search_by(|column| (*column.name).cmp(*name));
+            at = found.map_or_else(|place| place, |place| place + 1);
+            found.is_err()
+        };
+        names.filter(is_new).count()
+    }
+
+    /// Appends rows of others, from row `from` on.
+    pub(crate) fn extend_from(&mut self, others: &Self, from: usize) {
+        for row in from..others.len() {
+            self.push(others.times[row], others.line(row), others.metadata(row));
+        }
+    }
+
     /// Forgets all rows.
     pub fn clear(&mut self) {
         self.times.clear();

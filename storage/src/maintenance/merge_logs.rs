@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ephemeris_model::logs::NANOS_PER_MILLI;
 use ephemeris_model::{Labels, LogColumns, TimestampMs};
@@ -16,8 +17,8 @@ use crate::error::{AtPlace, Error, ErrorKind, Result};
 use crate::faults::Place;
 use crate::logs::block::{GROUP_STREAMS, LogBlockWriter, PagePlace};
 use crate::logs::deleted::{Cuts, LogDeleted, without};
-use crate::logs::page::{self, PAGE_BYTES, Page};
-use crate::logs::rows::Rows;
+use crate::logs::page::{self, PAGE_BYTES, PAGE_ROWS, Page, Room};
+use crate::logs::rows::{Column, Rows};
 use crate::metrics::block::Block;
 use crate::series::{TenantId, series_order_of};
 use crate::store::Inner;
@@ -38,7 +39,8 @@ const NEIGHBOURS_MAX: usize = 8;
 const SETTLED_AFTER_MS: i64 = 6 * 60 * 60 * 1000;
 /// Streams whose labels are read at once.
 const LABELS_AT_ONCE: u32 = 256;
-/// A page with fewer bytes of lines is joined with its neighbour.
+/// A page with fewer bytes, of lines as they are and of all it has as encoded, is joined with its
+/// neighbour if one page has room for both.
 const SMALL_PAGE_BYTES: usize = PAGE_BYTES / 2;
 const ALL: LogColumns = LogColumns { lines: true, metadata: true };
 
@@ -130,6 +132,7 @@ impl Inner {
             self.rocks.ingest(row.id)?;
         }
         self.faults.pass(Place::MergeIngested)?;
+        let bytes = added.iter().map(|row| row.bytes).sum();
         let done = done.iter().map(|tombstone| tombstone.id).collect();
         let carried = match (ids, added.as_slice()) {
             (&[from], [row]) => Some(Carried { from, to: row.id, done }),
@@ -142,6 +145,7 @@ impl Inner {
             carried,
             ..CatalogChange::default()
         })?;
+        self.counters.compaction_bytes.fetch_add(bytes, Relaxed);
         self.faults.pass(Place::MergeCommitted)?;
         self.replace_blocks(ids, self.open_new(added)?);
         Ok(())
@@ -173,12 +177,15 @@ fn merge(
             stream.get_or_insert((tenant, labels));
         }
         let Some((tenant, labels)) = stream else { break };
-        let damaged = Cell::new(None);
-        let mut pages = Pages { places, open: Open::None, oldest, damaged: &damaged }.peekable();
+        let source = Cell::new(None);
+        let mut pages = Pages { places, open: Open::None, oldest, source: &source }.peekable();
         is_empty &= pages.peek().is_none();
         let labels: Vec<(&str, &str)> = labels.iter().collect();
         let written = writer.push(tenant, &labels, pages);
-        written.map_err(|error| MergeError { damaged: damaged.get(), error })?;
+        written.map_err(|error| {
+            let damaged = source.get().filter(|_| error.kind() == ErrorKind::Corrupt);
+            MergeError { damaged, error }
+        })?;
     }
     if is_empty { Ok(None) } else { Ok(Some(writer.finish()?)) }
 }
@@ -278,16 +285,16 @@ struct Pages<'a> {
     open: Open,
     /// In nanoseconds; what is older is past the retention.
     oldest: i64,
-    /// The block that could not be read.
-    damaged: &'a Cell<Option<BlockId>>,
+    /// The block of the page that was read or handed out last: the damaged one, if there is damage.
+    source: &'a Cell<Option<BlockId>>,
 }
 
-/// What waits to be joined with the next page.
+/// What waits to be joined with the next page, with the block it is of; of several, the last.
 enum Open {
     None,
     /// One page, as it is.
-    Page(Page),
-    Rows(Rows),
+    Page(Page, BlockId),
+    Rows(Rows, BlockId),
 }
 
 impl Iterator for Pages<'_> {
@@ -296,7 +303,7 @@ impl Iterator for Pages<'_> {
     fn next(&mut self) -> Option<Result<Page>> {
         loop {
             let Some(wanted) = self.places.front() else { return self.end_open().transpose() };
-            let small = (wanted.place.line_bytes as usize) < SMALL_PAGE_BYTES;
+            let small = is_small(&wanted.place);
             let has_open = !matches!(self.open, Open::None);
             if has_open && (!small || self.open_bytes() >= SMALL_PAGE_BYTES) {
                 return self.end_open().transpose();
@@ -305,12 +312,7 @@ impl Iterator for Pages<'_> {
             match self.take(&wanted) {
                 Ok(Some(page)) => return Some(Ok(page)),
                 Ok(None) => {}
-                Err(error) => {
-                    if error.kind() == ErrorKind::Corrupt {
-                        self.damaged.set(Some(wanted.block.row().id));
-                    }
-                    return Some(Err(error));
-                }
+                Err(error) => return Some(Err(error)),
             }
         }
     }
@@ -320,51 +322,98 @@ impl Pages<'_> {
     fn open_bytes(&self) -> usize {
         match &self.open {
             Open::None => 0,
-            Open::Page(page) => page.line_bytes as usize,
-            Open::Rows(rows) => rows.content_bytes(),
+            Open::Page(page, _) => page.bytes.len().max(page.line_bytes as usize),
+            Open::Rows(rows, _) => rows.content_bytes(),
         }
     }
 
     fn end_open(&mut self) -> Result<Option<Page>> {
         match std::mem::replace(&mut self.open, Open::None) {
             Open::None => Ok(None),
-            Open::Page(page) => Ok(Some(page)),
-            Open::Rows(mut rows) => Page::encode(&mut rows),
+            Open::Page(page, block) => {
+                self.source.set(Some(block));
+                Ok(Some(page))
+            }
+            Open::Rows(mut rows, block) => {
+                self.source.set(Some(block));
+                encode(&mut rows)
+            }
         }
     }
 
-    /// Reads the next page: it is answered, or waits to be joined.
+    /// The rows of the page that waits to be joined, if it is one as it is.
+    fn decode_open(&self) -> Result<Option<Rows>> {
+        let Open::Page(page, block) = &self.open else { return Ok(None) };
+        self.source.set(Some(*block));
+        page::decode(&page.bytes, ALL).at(|| format!("a page of block {}", block.0)).map(Some)
+    }
+
+    /// Reads the next page: it waits to be joined, and what waits already is answered if one page
+    /// has no room for both.
     fn take(&mut self, wanted: &Wanted<'_>) -> Result<Option<Page>> {
-        let place = &wanted.place;
+        let (place, block) = (&wanted.place, wanted.block.row().id);
         if place.max < self.oldest {
             return Ok(None);
         }
+        self.source.set(Some(block));
         let whole = wanted.cuts.is_empty() && place.min >= self.oldest;
-        let small = (place.line_bytes as usize) < SMALL_PAGE_BYTES;
+        let small = is_small(place);
         if whole && (!small || matches!(self.open, Open::None)) {
             let page = read_page(wanted)?;
             if !small {
                 return Ok(Some(page));
             }
-            self.open = Open::Page(page);
+            self.open = Open::Page(page, block);
             return Ok(None);
         }
         let rows = without(wanted.block.log_page(place, ALL)?, &wanted.cuts);
-        let mut joined = match std::mem::replace(&mut self.open, Open::None) {
-            Open::None => Rows::default(),
-            Open::Rows(rows) => rows,
-            Open::Page(page) => {
-                page::decode(&page.bytes, ALL).at(|| "a page to be joined".to_owned())?
-            }
+        let from = rows.times().partition_point(|&time| time < self.oldest);
+        if from == rows.len() {
+            return Ok(None);
+        }
+        let decoded = self.decode_open()?;
+        let waiting = match &self.open {
+            Open::Rows(rows, _) => Some(rows),
+            Open::None | Open::Page(..) => decoded.as_ref(),
         };
-        for row in rows.times().partition_point(|&time| time < self.oldest)..rows.len() {
-            joined.push(rows.times()[row], rows.line(row), rows.metadata(row));
+        let added = Room { bytes: rows.content_bytes(), rows: rows.len() };
+        let names = || rows.columns().iter().map(Column::name);
+        if waiting.is_none_or(|waiting| added.is_in(waiting, PAGE_ROWS, names())) {
+            let mut joined = match std::mem::replace(&mut self.open, Open::None) {
+                Open::Rows(rows, _) => rows,
+                Open::None | Open::Page(..) => decoded.unwrap_or_default(),
+            };
+            joined.extend_from(&rows, from);
+            self.open = Open::Rows(joined, block);
+            return Ok(None);
         }
-        if !joined.is_empty() {
-            self.open = Open::Rows(joined);
-        }
-        Ok(None)
+        let next = if whole {
+            self.source.set(Some(block));
+            Open::Page(read_page(wanted)?, block)
+        } else {
+            let mut left = Rows::default();
+            left.extend_from(&rows, from);
+            Open::Rows(left, block)
+        };
+        let ended = self.end_open();
+        self.open = next;
+        ended
     }
+}
+
+/// Whether a page is to be joined with its neighbour.
+fn is_small(place: &PagePlace) -> bool {
+    (place.line_bytes as usize) < SMALL_PAGE_BYTES && (place.length as usize) < SMALL_PAGE_BYTES
+}
+
+/// Encodes rows, and decodes them again: they take the place of the pages they come from.
+fn encode(rows: &mut Rows) -> Result<Option<Page>> {
+    let Some(page) = Page::encode(rows)? else { return Ok(None) };
+    let decoded = page::decode(&page.bytes, ALL).at(|| "a joined page".to_owned())?;
+    if decoded.len() != rows.len() {
+        return Err(Error::corrupt("a joined page".to_owned(), "it lacks rows"));
+    }
+    Ok(Some(page))
 }
 
 /// A page as it is.

@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 
 use super::order::SeriesOrder;
 use crate::catalog::BlockRow;
-use crate::error::{AtPlace, Result};
+use crate::error::{AtPlace, Error, Result};
 use crate::logs::block::LogBlockWriter;
 use crate::logs::head::LogHead;
 use crate::logs::millis;
@@ -60,7 +60,11 @@ fn days(head: &LogHead) -> Result<BTreeSet<i64>> {
                 see(&[page.min]);
             } else {
                 let none = LogColumns { lines: false, metadata: false };
-                see(decode(&page, none)?.times());
+                // One that does not decode is told of where it is to be written.
+                match decode(&page, none) {
+                    Ok(rows) => see(rows.times()),
+                    Err(_) => see(&[page.min]),
+                }
             }
         }
     }
@@ -95,12 +99,20 @@ impl Run<'_> {
 
     fn stream(&mut self, tenant: TenantId, id: u32, labels: &[(&str, &str)]) -> Result<()> {
         let (pages, mut open) = self.head.pages(id);
-        let last = Page::encode(&mut open)?.map(Arc::new);
+        let last = match Page::encode(&mut open) {
+            Ok(last) => last.map(Arc::new),
+            Err(error) => {
+                let times = (open.times().first(), open.times().last());
+                let (min, max) = (times.0.map_or(0, |&t| t), times.1.map_or(0, |&t| t));
+                self.set_aside((min, max), &error)?;
+                None
+            }
+        };
         let pages: Vec<Arc<Page>> = pages.into_iter().chain(last).collect();
         for &day in self.days {
             let range = TimeRange::of_day(day);
             let kept = TimeRange::new(range.start.max(self.oldest), range.end);
-            let parts = parts(&pages, kept)?;
+            let parts = self.parts(&pages, kept)?;
             if parts.is_empty() {
                 continue;
             }
@@ -116,25 +128,42 @@ impl Run<'_> {
         }
         Ok(())
     }
+
+    /// The entries inside `range`: pages that lie in it as they are, the others cut. One that does
+    /// not decode is set aside, so that all others are sealed.
+    fn parts(&self, pages: &[Arc<Page>], range: TimeRange) -> Result<Vec<Arc<Page>>> {
+        let mut parts = Vec::new();
+        for page in pages {
+            match part(page, range) {
+                Ok(part) => parts.extend(part),
+                Err(error) => self.set_aside((page.min, page.max), &error)?,
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Notes that entries of these times, both inclusive, could not be written to a block.
+    fn set_aside(&self, (min, max): (i64, i64), error: &Error) -> Result<()> {
+        tracing::error!(%error, "a page of log entries is set aside");
+        let text = format!("log entries from {min} to {max} (ns) could not be sealed: {error}");
+        self.store.catalog.note_missing(TimeRange::inclusive(millis(min), millis(max)), &text)
+    }
 }
 
-/// The entries inside `range`: pages that lie in it as they are, the others cut.
-fn parts(pages: &[Arc<Page>], range: TimeRange) -> Result<Vec<Arc<Page>>> {
-    let mut parts = Vec::new();
-    for page in pages {
-        let (min, max) = (millis(page.min), millis(page.max));
-        if max < range.start || min >= range.end {
-            continue;
-        }
-        if range.contains(min) && range.contains(max) {
-            parts.push(Arc::clone(page));
-            continue;
-        }
-        let rows = decode(page, ALL)?;
-        let ns = |time: TimestampMs| time.0.saturating_mul(NANOS_PER_MILLI);
-        let from = rows.times().partition_point(|&t| t < ns(range.start));
-        let to = rows.times().partition_point(|&t| t < ns(range.end));
-        parts.extend(Page::encode(&mut rows.pick(from..to))?.map(Arc::new));
+/// What a page has inside `range`: itself, or a part of it.
+fn part(page: &Arc<Page>, range: TimeRange) -> Result<Option<Arc<Page>>> {
+    let (min, max) = (millis(page.min), millis(page.max));
+    if max < range.start || min >= range.end {
+        return Ok(None);
     }
-    Ok(parts)
+    if range.contains(min) && range.contains(max) {
+        // The writer of the block reads the lines.
+        page::decode_text(&page.bytes).at(|| "a page of the head".to_owned())?;
+        return Ok(Some(Arc::clone(page)));
+    }
+    let rows = decode(page, ALL)?;
+    let ns = |time: TimestampMs| time.0.saturating_mul(NANOS_PER_MILLI);
+    let from = rows.times().partition_point(|&t| t < ns(range.start));
+    let to = rows.times().partition_point(|&t| t < ns(range.end));
+    Ok(Page::encode(&mut rows.pick(from..to))?.map(Arc::new))
 }

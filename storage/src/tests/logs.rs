@@ -18,6 +18,7 @@ pub(super) use model::pushes;
 use tally::{tallied, tally_of};
 
 mod damaged;
+mod many_names;
 mod model;
 mod tally;
 

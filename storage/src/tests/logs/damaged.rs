@@ -5,7 +5,8 @@ use ephemeris_model::log_batch::DETECTED_LEVEL;
 
 use super::tally::tallied;
 use super::*;
-use crate::envelope::section;
+use crate::catalog::BlockId;
+use crate::envelope::{self, Zip, section};
 use crate::rocks::Rocks;
 
 #[test]
@@ -110,6 +111,28 @@ fn damage(fixture: &Fixture, damaged: u8) {
 
 /// Changes a bit of a value of the only block.
 fn damage_value(fixture: &Fixture, damaged: u8, damaged_number: u32) {
+    change_value(fixture, |key, value| {
+        if key == (damaged, damaged_number) {
+            value[7] ^= 1;
+        }
+    });
+}
+
+/// Makes the first page of the first block one of a version that is not known, under a checksum
+/// that is right; answers the block.
+pub(super) fn break_page(fixture: &Fixture) -> BlockId {
+    change_value(fixture, |(section, number), value| {
+        if (section, number) == (section::LOG_PAGES, 0) {
+            let mut body =
+                envelope::open(section, number, value).expect("it is whole").into_owned();
+            body[0] = 77;
+            *value = envelope::seal(section, number, &body, Zip::No).expect("it is small");
+        }
+    })
+}
+
+/// Changes values of the first block, which is answered.
+fn change_value(fixture: &Fixture, change: impl Fn((u8, u32), &mut Vec<u8>)) -> BlockId {
     let rocks = Rocks::open(&fixture.dir.path().join("data/db")).expect("it opens");
     let block = rocks.block_ids().expect("ids")[0];
     let mut values = Vec::new();
@@ -119,9 +142,7 @@ fn damage_value(fixture: &Fixture, damaged: u8, damaged_number: u32) {
                 continue;
             };
             let mut value = value.to_vec();
-            if (section, number) == (damaged, damaged_number) {
-                value[7] ^= 1;
-            }
+            change((section, number), &mut value);
             values.push((section, number, value));
         }
     }
@@ -132,4 +153,5 @@ fn damage_value(fixture: &Fixture, damaged: u8, damaged_number: u32) {
     }
     sink.finish().expect("it is finished");
     rocks.ingest(block).expect("it is ingested");
+    block
 }

@@ -6,10 +6,10 @@ use super::*;
 
 /// What the store must answer.
 #[derive(Default)]
-struct Model(BTreeMap<Labels, Vec<Entry>>);
+pub(super) struct Model(BTreeMap<Labels, Vec<Entry>>);
 
 impl Model {
-    fn push(&mut self, push: &Push) {
+    pub(super) fn push(&mut self, push: &Push) {
         for (labels, entries) in &push.0 {
             let stream = self.0.entry(Labels::from_pairs(labels.iter().cloned())).or_default();
             for entry in entries {
@@ -20,7 +20,11 @@ impl Model {
         }
     }
 
-    fn answer(&self, direction: Direction, range: NanoRange) -> BTreeMap<Labels, Vec<Entry>> {
+    pub(super) fn answer(
+        &self,
+        direction: Direction,
+        range: NanoRange,
+    ) -> BTreeMap<Labels, Vec<Entry>> {
         let mut found = BTreeMap::new();
         for (labels, entries) in &self.0 {
             let inside = |entry: &&Entry| range.start <= entry.0 && entry.0 < range.end;
