@@ -1,8 +1,8 @@
 //! Pairs of agents that send the same: which replica of a cluster has its samples stored.
 //!
-//! The first replica of a cluster that has something stored is chosen and stays so while it has. Another
-//! one takes its place once nothing was heard of it for the failover time, measured by a clock that
-//! nobody sets. A replica whose requests fail is not heard, so it keeps out no other.
+//! The first replica of a cluster of which something is stored is chosen and stays so while that goes
+//! on. Another one takes its place once nothing was heard of it for the failover time, measured by a
+//! clock that nobody sets. A replica whose requests fail is not heard, so it keeps out no other.
 //!
 //! Replicas that send at the same time while none is chosen are all stored; of them the one that is
 //! done first is chosen. That costs a few samples twice, and no samples lost.
@@ -170,7 +170,8 @@ impl Known {
         own.entry(name.to_owned()).or_insert(Cluster { chosen: None, heard: now })
     }
 
-    /// Forgets clusters that fell silent, if it is time to: in them the next to send is chosen anyway.
+    /// Forgets clusters that fell silent, if it is time to: of them the next to send is chosen
+    /// anyway.
     fn sweep(&mut self, now: Duration, failover: Duration) {
         if now.saturating_sub(self.swept) < SWEEP_EVERY {
             return;

@@ -11,8 +11,8 @@ pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> TimestampMs;
 
-    /// Time passed since some moment before. Unlike [`Clock::now`] it never goes back nor jumps when
-    /// somebody sets the clock, so it is what silences are measured by.
+    /// Time passed since some moment before. Unlike [`Clock::now`] it never goes back nor jumps
+    /// when somebody sets the clock, so it is what silences are measured by.
     fn passed(&self) -> Duration;
 }
 
@@ -49,7 +49,8 @@ impl ManualClock {
         Self { now_ms: AtomicI64::new(now.0), passed_ms: AtomicU64::new(0) }
     }
 
-    /// Moves the clock to `now`. Moved on, that time has passed; moved back, it was set and none has.
+    /// Moves the clock to `now`. Moved on, that time has passed; moved back, it was set and none
+    /// has.
     pub fn move_to(&self, now: TimestampMs) {
         let before = self.now_ms.swap(now.0, Ordering::Relaxed);
         let passed = u64::try_from(now.0.saturating_sub(before)).unwrap_or(0);

@@ -104,8 +104,8 @@ impl LokiRequest {
         Ok(Tenants(readers?))
     }
 
-    /// In whose turn the request is worked on: that of the tenant in it of whom most queries run and
-    /// wait. So a busy tenant gets no more turns by being read together with others.
+    /// In whose turn the request is worked on: that of the tenant in it of whom most queries run
+    /// and wait. So a busy tenant gets no more turns by being read together with others.
     pub(super) fn caller(&self, app: &App) -> Tenant {
         let busiest = app.queries.turns().busiest(&self.tenants);
         busiest.cloned().unwrap_or_else(Tenant::anonymous)
