@@ -169,6 +169,14 @@ impl Arrivals {
         entry(&mut entries, protocol, tenant).reject(reason, 1, text);
     }
 
+    /// Counts a request of which nothing is left for the store.
+    pub fn came(&self, (protocol, tenant): (Protocol, &str), now_ms: i64) {
+        let mut entries = self.entries.lock();
+        let entry = entry(&mut entries, protocol, tenant);
+        entry.requests += 1;
+        entry.last_ms = now_ms;
+    }
+
     /// Counts items of a replica that was not the chosen one.
     pub fn deduplicated(&self, (protocol, tenant): (Protocol, &str), items: u64, now_ms: i64) {
         let mut entries = self.entries.lock();

@@ -143,6 +143,18 @@ impl Turns {
         self.state.lock().waiting
     }
 
+    /// Of these tenants the one of whom most queries run and wait now; of several such, the first.
+    #[must_use]
+    pub fn busiest<'a, T: AsRef<str>>(&self, tenants: &'a [T]) -> Option<&'a T> {
+        let state = self.state.lock();
+        let queries = |tenant: &&T| {
+            let line = state.tenants.get(tenant.as_ref());
+            line.map_or(0, |line| line.running + line.waiting.len())
+        };
+        // Of several the last is taken.
+        tenants.iter().rev().max_by_key(queries)
+    }
+
     /// Waits for a turn of `tenant`, until `deadline` at most. Who drops the future has left the
     /// line.
     ///

@@ -1,5 +1,6 @@
 //! Bodies in LZ4's frame format. Its blocks are left to `lz4_flex`, which takes a frame that is cut
-//! off between two blocks for a whole one; so the frame is walked through first.
+//! off between two blocks for a whole one; so the frame is walked through first. It also takes a
+//! block of no content for the end; so it is read until nothing of the frame is left.
 
 use std::io::{self, Read};
 
@@ -22,7 +23,26 @@ const STORED: u32 = 1 << 31;
 /// If it is not.
 pub(super) fn reader(body: &[u8]) -> io::Result<impl Read> {
     check(body).map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?;
-    Ok(FrameDecoder::new(body))
+    Ok(Whole(FrameDecoder::new(body)))
+}
+
+/// Reads on behind blocks of no content, to the end of the frame.
+struct Whole<'a>(FrameDecoder<&'a [u8]>);
+
+impl Read for Whole<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let left = self.0.get_ref().len();
+            let got = self.0.read(out)?;
+            if got > 0 || out.is_empty() || self.0.get_ref().is_empty() {
+                return Ok(got);
+            }
+            if self.0.get_ref().len() == left {
+                let text = format!("{left} bytes of the frame are left at its end");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+        }
+    }
 }
 
 /// The length of the content that the head of a frame states, if it does.
@@ -97,6 +117,31 @@ mod tests {
         // What `lz4` makes of it: one stored block, with a checksum of the content.
         let body = b"\x04\x22\x4d\x18\x64\x40\xa7\x06\x00\x00\x80hello\n\0\0\0\0\xf9\x5b\x6b\x94";
         assert_eq!(decode(body).expect("whole"), b"hello\n");
+    }
+
+    /// A frame of these blocks, each stored as it is.
+    fn stored(blocks: &[&[u8]]) -> Vec<u8> {
+        let mut body = b"\x04\x22\x4d\x18\x60\x40\x82".to_vec();
+        for block in blocks {
+            let bytes = u32::try_from(block.len()).expect("small");
+            body.extend_from_slice(&(bytes | STORED).to_le_bytes());
+            body.extend_from_slice(block);
+        }
+        body.extend_from_slice(&[0; 4]);
+        body
+    }
+
+    #[test]
+    fn a_block_of_no_content_is_not_the_end() {
+        assert_eq!(decode(&stored(&[b"one", b"two"])).expect("whole"), b"onetwo");
+        assert_eq!(decode(&stored(&[b"one", b"", b"", b"two"])).expect("whole"), b"onetwo");
+        assert_eq!(decode(&stored(&[b"", b"one", b""])).expect("whole"), b"one");
+        assert_eq!(decode(&stored(&[b""])).expect("whole"), b"");
+        // A compressed block of no content: one token of no literals.
+        let mut body = stored(&[b"one"]);
+        body.truncate(body.len() - 4);
+        body.extend_from_slice(b"\x01\0\0\0\0\x03\0\0\x80two\0\0\0\0");
+        assert_eq!(decode(&body).expect("whole"), b"onetwo");
     }
 
     #[test]

@@ -16,6 +16,12 @@ const TENANT_BYTES_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant(String);
 
+impl AsRef<str> for Tenant {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Tenant {
     /// The tenant of requests that name none.
     #[must_use]

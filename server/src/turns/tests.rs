@@ -57,6 +57,23 @@ async fn the_tenant_with_the_fewest_running_queries_is_next() {
 }
 
 #[tokio::test]
+async fn the_busiest_of_tenants_is_found() {
+    let turns = Arc::new(Turns::new(TurnLimits { tenant_running_max: 1, ..LIMITS }));
+    let all = ["a", "b", "c"];
+    assert_eq!(turns.busiest(&all), Some(&"a"), "the first if none does anything");
+    assert_eq!(turns.busiest::<&str>(&[]), None);
+    let first = turn(&mut wait(&turns, "b")).expect("free");
+    assert_eq!(turns.busiest(&all), Some(&"b"));
+    let other = turn(&mut wait(&turns, "c")).expect("free");
+    assert_eq!(turns.busiest(&all), Some(&"b"), "the first of two");
+    let mut waiting = wait(&turns, "c");
+    assert!(look(&mut waiting).is_none());
+    assert_eq!(turns.busiest(&all), Some(&"c"), "those that wait count too");
+    drop((first, other, waiting));
+    assert_eq!(turns.busiest(&all), Some(&"a"));
+}
+
+#[tokio::test]
 async fn a_tenant_leaves_turns_to_others() {
     let turns = Arc::new(Turns::new(TurnLimits { tenant_running_max: 1, ..LIMITS }));
     let first = turn(&mut wait(&turns, "a")).expect("free");

@@ -97,6 +97,26 @@ async fn every_path_and_compression_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_follows_an_empty_block_of_lz4_is_read_too() {
+    let server = TestServer::start().await;
+    let at = minute_ms();
+    let json = request(&gauge("lz4", at, 1.0));
+    for (rest, status) in [(" ", StatusCode::OK), ("garbage", StatusCode::BAD_REQUEST)] {
+        let mut body = b"\x04\x22\x4d\x18\x60\x40\x82".to_vec();
+        for block in [&json, "", rest] {
+            let bytes = u32::try_from(block.len()).expect("small") | 1 << 31;
+            body.extend_from_slice(&bytes.to_le_bytes());
+            body.extend_from_slice(block.as_bytes());
+        }
+        body.extend_from_slice(&[0; 4]);
+        let headers = [JSON, ("content-encoding", "lz4")];
+        let answer = server.send("POST", "/v1/metrics", &headers, body.into()).await;
+        assert_eq!(answer.status, status, "{rest}: {}", answer.text());
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_rest_is_stored_and_told_when_points_are_bad() {
     let server = TestServer::start().await;
     let at = minute_ms();

@@ -27,8 +27,14 @@ async fn start(at_ms: i64) -> (TestServer, Arc<ManualClock>) {
 }
 
 /// What one agent of a pair sends by 1.0.
-async fn v1(server: &TestServer, tenant: &str, replica: &str, at_ms: i64, value: f64) -> Answer {
-    let labels = [("__name__", "up"), ("__replica__", replica), ("cluster", "c"), ("job", "x")];
+async fn v1(
+    server: &TestServer,
+    (tenant, cluster): (&str, &str),
+    replica: &str,
+    at_ms: i64,
+    value: f64,
+) -> Answer {
+    let labels = [("__name__", "up"), ("__replica__", replica), ("cluster", cluster), ("job", "x")];
     let body = compress(&request(vec![series(&labels, &[(at_ms, value)])]).encode_to_vec());
     let headers = [WRITE_HEADERS[0], WRITE_HEADERS[1], ("x-scope-orgid", tenant)];
     server.send("POST", "/api/v1/write", &headers, body.into()).await
@@ -83,7 +89,7 @@ async fn one_of_a_pair_is_stored_until_it_falls_silent() {
     ];
     for (replica, after, value) in sent {
         clock.move_to(TimestampMs(at + after * second));
-        let answer = v1(&server, "paired", replica, at + after * second, value).await;
+        let answer = v1(&server, ("paired", "c"), replica, at + after * second, value).await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
         assert!(answer.body.is_empty());
     }
@@ -103,6 +109,7 @@ async fn one_of_a_pair_is_stored_until_it_falls_silent() {
     let shown = server.send("GET", "/api/v1/status/ingest", &headers, Bytes::new()).await.json();
     let shown = &shown["data"]["protocols"][0];
     assert_eq!(shown["deduplicated"], 5, "{shown}");
+    assert_eq!(shown["requests"], 9, "those that were dropped are requests too: {shown}");
     let sender = json!({
         "sender": "(unnamed)", "requests": 9, "failedRequests": 0, "stored": 9, "refused": 0,
         "lastReceived": shown["lastReceived"],
@@ -135,7 +142,7 @@ async fn it_is_off_for_other_tenants_and_for_series_without_the_labels() {
     let at = minute_ms();
     let (server, _clock) = start(at).await;
     for replica in ["a", "b"] {
-        let answer = v1(&server, "single", replica, at, 1.0).await;
+        let answer = v1(&server, ("single", "c"), replica, at, 1.0).await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT);
     }
     let both = stored(&server, "single", at).await;
@@ -171,5 +178,60 @@ async fn clusters_over_the_limit_are_refused_and_the_rest_is_stored() {
     let written = answer.header("x-prometheus-remote-write-samples-written");
     assert_eq!(written, Some("0"));
     assert_eq!(v2(&server, v2_body("c", "a", at + 1, 1.0)).await.status, StatusCode::NO_CONTENT);
+    let refused = v1(&server, ("paired", "f"), "a", at, 1.0).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let headers = [("x-scope-orgid", "paired")];
+    let shown = server.send("GET", "/api/v1/status/ingest", &headers, Bytes::new()).await.json();
+    let requests = shown["data"]["protocols"].as_array().expect("a list").iter();
+    let requests: Vec<_> = requests.map(|p| json!([p["protocol"], p["requests"]])).collect();
+    assert_eq!(requests, [json!(["remote_write_1", 1]), json!(["remote_write_2", 5])]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_refused_always_does_not_keep_out_the_other() {
+    let at = minute_ms();
+    let (server, clock) = start(at).await;
+    let year = 366 * 24 * 3_600_000_i64;
+    for (replica, sample_ms, status) in [
+        ("bad", at + year, StatusCode::BAD_REQUEST),
+        ("good", at, StatusCode::NO_CONTENT),
+        ("bad", at + year, StatusCode::NO_CONTENT),
+    ] {
+        let answer = v1(&server, ("paired", "c"), replica, sample_ms, 1.0).await;
+        assert_eq!(answer.status, status, "{replica}: {}", answer.text());
+    }
+    // The chosen one fails from now on, so its place is free in 30 seconds.
+    for (after, replica, sample_ms, status) in [
+        (20_000, "good", at + year, StatusCode::BAD_REQUEST),
+        (29_999, "bad", at + 1, StatusCode::NO_CONTENT),
+        (30_000, "bad", at + 2, StatusCode::NO_CONTENT),
+    ] {
+        clock.move_to(TimestampMs(at + i64::from(after)));
+        let value = f64::from(after);
+        let answer = v1(&server, ("paired", "c"), replica, sample_ms, value).await;
+        assert_eq!(answer.status, status, "{replica}: {}", answer.text());
+    }
+    let labels = json!({"__name__": "up", "cluster": "c", "job": "x"});
+    let expected = json!([[labels, ["1", "30000"]]]);
+    assert_eq!(stored(&server, "paired", at + 30_000).await, expected);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_does_not_hold_up_the_other() {
+    let at = minute_ms();
+    let (server, clock) = start(at).await;
+    let hour = 3_600_000;
+    v1(&server, ("paired", "c"), "a", at, 1.0).await;
+    clock.move_to(TimestampMs(at - hour));
+    v1(&server, ("paired", "c"), "b", at - hour, 2.0).await;
+    clock.move_to(TimestampMs(at - hour + 29_999));
+    v1(&server, ("paired", "c"), "b", at - hour + 29_999, 3.0).await;
+    clock.move_to(TimestampMs(at - hour + 30_000));
+    v1(&server, ("paired", "c"), "b", at - hour + 30_000, 4.0).await;
+    let labels = json!({"__name__": "up", "cluster": "c", "job": "x"});
+    let expected = json!([[labels, ["4"]]]);
+    assert_eq!(stored(&server, "paired", at - hour + 30_000).await, expected);
     server.stop().await;
 }

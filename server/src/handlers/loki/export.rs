@@ -97,7 +97,7 @@ pub async fn export(
         samples: 0,
     };
     let deadline = Instant::now() + app.config.query.timeout;
-    let turn = app.queries.turn(request.caller().as_str(), deadline).await?;
+    let turn = app.queries.turn(request.caller(&app).as_str(), deadline).await?;
     let job = move |_: &mut Scratch| {
         let began = Instant::now();
         let result = export.run(&request);

@@ -104,9 +104,11 @@ impl LokiRequest {
         Ok(Tenants(readers?))
     }
 
-    /// In whose turn the request is worked on: that of its first tenant.
-    pub(super) fn caller(&self) -> Tenant {
-        self.tenants.first().cloned().unwrap_or_else(Tenant::anonymous)
+    /// In whose turn the request is worked on: that of the tenant in it of whom most queries run
+    /// and wait. So a busy tenant gets no more turns by being read together with others.
+    pub(super) fn caller(&self, app: &App) -> Tenant {
+        let busiest = app.queries.turns().busiest(&self.tenants);
+        busiest.cloned().unwrap_or_else(Tenant::anonymous)
     }
 
     /// Runs `job` on a worker of the query pool, on what is stored when it begins.
@@ -136,7 +138,7 @@ impl LokiRequest {
         let client = CancelOnDrop::default();
         let budget = Arc::new(app.budget(app.query_limits(), client.flag()));
         let (worker_app, deadline) = (Arc::clone(app), budget.deadline());
-        let caller = self.caller();
+        let caller = self.caller(app);
         let task = move |_: &mut crate::workers::Scratch| {
             let began = Instant::now();
             budget.begin();

@@ -21,8 +21,8 @@ pub(super) fn store(
     let refuse = |error| refused_body(&error);
     let message = decompress_snappy(body, limits, &mut scratch.message).map_err(refuse)?;
     let (now, name) = (app.clock.now(), tenant.as_str());
-    let mut fate =
-        |cluster: &str, replica: &str| -> Fate { app.pairs.fate((name, cluster), replica, now) };
+    let mut request = app.pairs.request(name, app.clock.passed());
+    let mut fate = |cluster: &str, replica: &str| -> Fate { request.fate(cluster, replica) };
     let filtered = replica::filter(kind, message, app.pairs.labels(), limits, &mut fate);
     let Some(filtered) = filtered.map_err(refuse)? else {
         return store_batch(app, tenant, (kind, body), scratch);
@@ -38,6 +38,12 @@ pub(super) fn store(
         };
         let batch = remote_write::decode(kind, &filtered.message, &own, &mut scratch.ingest);
         outcome = app.write(tenant, protocol, &batch.map_err(refuse)?)?;
+    } else {
+        app.arrivals.came((protocol, name), now.0);
+    }
+    let written = outcome.samples_written + outcome.histograms_written + outcome.exemplars_written;
+    if written > 0 || outcome.rejects.is_empty() {
+        request.stored();
     }
     let (dropped, refused) = (filtered.dropped, filtered.refused);
     outcome.samples_written += dropped.samples;
