@@ -11,11 +11,9 @@ use super::ast::{
     RangeAggregation, Side, Stage, VectorAggregation,
 };
 use super::units::{format_float, format_go_duration};
-use crate::promql::print::format_duration;
+use crate::promql::print::layout::{LINE_CHARS_MAX, Layout, column, within};
+use crate::promql::print::{TooLong, format_duration};
 use crate::promql::text::quote;
-
-/// Longest line that `prettify` leaves as it is.
-const LINE_CHARS_MAX: usize = 100;
 
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -26,115 +24,78 @@ impl Display for Expr {
     }
 }
 
-/// A query over several lines if it is too long for one: a stage a line, operands indented.
-#[must_use]
-pub fn prettify(expr: &Expr) -> String {
-    let mut out = String::new();
-    match expr {
-        Expr::Log(log) => pretty_log(log, 0, &mut out),
-        Expr::Metric(metric) => pretty_metric(metric, 0, &mut out),
-    }
-    out
+/// A query over several lines if it is too long for one: a stage a line, operands indented. Beyond
+/// 32 levels nothing is indented further.
+///
+/// # Errors
+/// If the text would be longer than
+/// [`LAYOUT_BYTES_MAX`](crate::promql::print::LAYOUT_BYTES_MAX).
+pub fn prettify(expr: &Expr) -> Result<String, TooLong> {
+    Layout::of(|out| match expr {
+        Expr::Log(log) => pretty_log(log, 0, out),
+        Expr::Metric(metric) => pretty_metric(metric, 0, out),
+    })
 }
 
-fn indent(out: &mut String, level: usize) {
-    out.extend(std::iter::repeat_n("  ", level));
+/// The text of `shown`, if it fits into a line at `level`.
+fn short(shown: &impl Display, level: usize) -> Option<String> {
+    within(LINE_CHARS_MAX - column(level), shown)
 }
 
-/// Writes `text` at `level` if it fits into a line.
-fn fits(text: &str, level: usize, out: &mut String) -> bool {
-    let fits = 2 * level + text.chars().count() <= LINE_CHARS_MAX;
-    if fits {
-        indent(out, level);
-        out.push_str(text);
+fn pretty_log(log: &LogExpr, level: usize, out: &mut Layout) -> fmt::Result {
+    if let Some(line) = short(log, level) {
+        return out.line(level, line);
     }
-    fits
-}
-
-fn pretty_log(log: &LogExpr, level: usize, out: &mut String) {
-    if fits(&log.to_string(), level, out) {
-        return;
-    }
-    indent(out, level);
-    out.push_str(&matchers(&log.matchers));
+    out.line(level, matchers(&log.matchers))?;
     for stage in &log.stages {
-        out.push('\n');
-        indent(out, level + 1);
-        out.push_str(&stage.to_string());
+        out.write_char('\n')?;
+        out.line(level + 1, stage)?;
     }
+    Ok(())
 }
 
-fn pretty_metric(expr: &MetricExpr, level: usize, out: &mut String) {
-    if fits(&expr.to_string(), level, out) {
-        return;
+fn pretty_metric(expr: &MetricExpr, level: usize, out: &mut Layout) -> fmt::Result {
+    if let Some(line) = short(expr, level) {
+        return out.line(level, line);
     }
-    let inner = |head: &str, inner: &MetricExpr, tail: &str, out: &mut String| {
-        indent(out, level);
-        out.push_str(head);
-        out.push_str("(\n");
-        pretty_metric(inner, level + 1, out);
-        out.push_str(tail);
-        out.push('\n');
-        indent(out, level);
-        out.push(')');
-    };
     match expr {
-        MetricExpr::Number(_) | MetricExpr::Vector(_) => {
-            indent(out, level);
-            out.push_str(&expr.to_string());
-        }
+        MetricExpr::Number(_) | MetricExpr::Vector(_) => return out.line(level, expr),
         MetricExpr::Range(aggregation) => {
-            indent(out, level);
-            out.push_str(aggregation.op.as_str());
-            out.push_str("(\n");
+            out.line(level, format_args!("{}(\n", aggregation.op.as_str()))?;
             if let Some(param) = aggregation.param {
-                indent(out, level + 1);
-                out.push_str(&format_float(param));
-                out.push_str(",\n");
+                out.line(level + 1, format_args!("{},\n", format_float(param)))?;
             }
-            pretty_log(&aggregation.range.log, level + 1, out);
-            out.push_str(&window(&aggregation.range));
-            out.push('\n');
-            indent(out, level);
-            out.push(')');
-            out.push_str(&grouping(aggregation.grouping.as_ref()));
+            pretty_log(&aggregation.range.log, level + 1, out)?;
+            out.write_str(&window(&aggregation.range))?;
         }
         MetricExpr::Aggregate(aggregation) => {
-            let mut head = aggregation.op.as_str().to_owned();
-            head.push_str(&grouping(aggregation.grouping.as_ref()));
-            if aggregation.grouping.is_some() {
-                head.push(' ');
+            let blank = if aggregation.grouping.is_some() { " " } else { "" };
+            let grouping = grouping(aggregation.grouping.as_ref());
+            out.line(level, format_args!("{}{grouping}{blank}(\n", aggregation.op.as_str()))?;
+            if aggregation.param != 0 {
+                out.line(level + 1, format_args!("{},\n", aggregation.param))?;
             }
-            if aggregation.param == 0 {
-                inner(&head, &aggregation.inner, "", out);
-                return;
-            }
-            indent(out, level);
-            out.push_str(&head);
-            out.push_str("(\n");
-            indent(out, level + 1);
-            let _ = writeln!(out, "{},", aggregation.param);
-            pretty_metric(&aggregation.inner, level + 1, out);
-            out.push('\n');
-            indent(out, level);
-            out.push(')');
+            pretty_metric(&aggregation.inner, level + 1, out)?;
         }
         MetricExpr::LabelReplace(replace) => {
-            inner("label_replace", &replace.inner, &replace_texts(replace), out);
+            out.line(level, "label_replace(\n")?;
+            pretty_metric(&replace.inner, level + 1, out)?;
+            out.write_str(&replace_texts(replace))?;
         }
         MetricExpr::Binary(binary) => {
-            indent(out, level);
-            out.push_str("(\n");
-            pretty_metric(&binary.lhs, level + 1, out);
-            out.push('\n');
-            indent(out, level);
-            out.push_str(&operator(binary));
-            out.push('\n');
-            pretty_metric(&binary.rhs, level + 1, out);
-            out.push('\n');
-            indent(out, level);
-            out.push(')');
+            out.line(level, "(\n")?;
+            pretty_metric(&binary.lhs, level + 1, out)?;
+            out.write_char('\n')?;
+            out.line(level, operator(binary))?;
+            out.write_char('\n')?;
+            pretty_metric(&binary.rhs, level + 1, out)?;
         }
+    }
+    out.write_char('\n')?;
+    out.line(level, ")")?;
+    match expr {
+        MetricExpr::Range(aggregation) => out.write_str(&grouping(aggregation.grouping.as_ref())),
+        _ => Ok(()),
     }
 }
 

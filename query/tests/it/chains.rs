@@ -93,11 +93,39 @@ fn chains_are_printed_cloned_and_dropped_as_trees() {
             let copy = expr.clone();
             drop(expr);
             assert_eq!(copy.to_string(), query);
-            let pretty = prettify(&copy);
+            let pretty = prettify(&copy).expect("within the limit");
             assert_eq!(parse(&pretty).expect("it parses").to_string(), query);
             assert_eq!(pretty.starts_with(' '), indented);
             assert!(pretty.len() < 20 * query.len() + 200_000, "{}", pretty.len());
         }
+    });
+}
+
+/// Chains of the longest length that is indented, each the first operand of the next.
+#[test]
+fn chains_in_parentheses_do_not_multiply_their_indents() {
+    on_an_ordinary_stack(|| {
+        let nested = |first: &str, link: &str, links: usize, nesting: usize| {
+            let inner = chain(first, link, links);
+            (0..nesting).fold(inner, |inner, _| chain(&format!("({inner})"), link, 255))
+        };
+        for query in [
+            nested("a", "+a", 5000, 10),
+            nested("a", "+a", 1, 200),
+            chain("(a+", "(a+", 120) + "a" + &")".repeat(121),
+            chain("rate(b[1m:1m])", &format!("+({})", chain("a", "+a", 99)), 200),
+        ] {
+            let expr = parse(&query).expect("a valid query");
+            let pretty = prettify(&expr).expect("within the limit");
+            assert!(pretty.len() < 100 * query.len(), "{} of {}", pretty.len(), query.len());
+            if pretty.len() <= QUERY_BYTES_MAX {
+                let again = parse(&pretty).expect("it parses").to_string();
+                assert_eq!(again, expr.to_string());
+            }
+        }
+        let long = nested("1e308", "+1e308", 1, 170);
+        let error = prettify(&parse(&long).expect("valid")).expect_err("too long").to_string();
+        assert!(error.contains("limit is 16777216"), "{error}");
     });
 }
 
@@ -142,7 +170,7 @@ fn the_longest_texts_are_refused_or_parsed() {
         let links = (QUERY_BYTES_MAX - 1) / 2;
         let query = chain("1", "+1", links);
         let expr = parse(&query).expect("a valid query");
-        let pretty = prettify(&expr);
+        let pretty = prettify(&expr).expect("within the limit");
         assert!(pretty.len() < 20 * query.len());
         assert_eq!(value(&source(), &query), links as f64 + 1.0);
     });

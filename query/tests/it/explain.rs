@@ -1,6 +1,6 @@
 //! What a query tells of its operators and of the samples it looked at.
 
-use ephemeris_model::{Labels, TimestampMs};
+use ephemeris_model::{FloatHistogram, Labels, Span, TimestampMs, stale_nan};
 use ephemeris_query::budget::{Budget, BudgetLimits};
 use ephemeris_query::promql::engine::{Engine, EngineOptions, RangeQuery};
 use ephemeris_query::promql::explain::{Explanation, Operator};
@@ -85,6 +85,52 @@ fn a_range_query_counts_by_step_and_what_is_pinned_at_each() {
         assert_eq!(sum, each.iter().sum::<u64>(), "{query}");
         let times: Vec<i64> = told.samples_per_step.iter().map(|(at, _)| *at).collect();
         assert_eq!(times, [201_000, 211_000, 221_000]);
+    }
+}
+
+/// Floats, histograms and staleness markers by turns: each sample counts once, whatever its size,
+/// and a marker not at all; the counts of steps make up the sum.
+#[test]
+fn histograms_and_markers_are_counted_alike_in_all_and_by_step() {
+    let mut source = MemorySource::default();
+    let histogram = FloatHistogram {
+        count: 3.0,
+        sum: 5.0,
+        positive_spans: vec![Span { offset: 0, length: 2 }],
+        positive_buckets: vec![1.0, 2.0],
+        ..FloatHistogram::default()
+    };
+    for (name, histograms) in [("floats", false), ("mixed", true)] {
+        let labels = Labels::from_pairs([("__name__", name)]);
+        for i in 0..60 {
+            let at = i * 10_000;
+            match i % 4 {
+                3 => source.push(&labels, at, 0, stale_nan()).expect("in order"),
+                2 if histograms => {
+                    source.push_histogram(&labels, at, 0, &histogram).expect("in order");
+                }
+                _ => source.push(&labels, at, 0, 1.0).expect("in order"),
+            }
+        }
+    }
+    // Of each four steps one meets a marker; a window of 40 s has three samples.
+    for (query, total) in [
+        ("floats", 30),
+        ("mixed", 30),
+        ("timestamp(mixed)", 30),
+        ("count(mixed)", 30),
+        ("count_over_time(mixed[40s])", 120),
+        ("histogram_count(mixed)", 30),
+        ("sum_over_time(mixed[40s:10s])", 160),
+    ] {
+        let expr = parse(query).expect("a valid query");
+        let budget = Budget::new(BudgetLimits::default());
+        let (start, end) = (TimestampMs(100_000), TimestampMs(490_000));
+        let range = RangeQuery { start, end, step_ms: 10_000 };
+        let answer = engine().range(&source, query, &expr, range, &budget).expect("an answer");
+        let (sum, told) = told(answer.stats);
+        let steps: u64 = told.samples_per_step.iter().map(|(_, n)| *n).sum();
+        assert_eq!((sum, steps), (total, total), "{query}");
     }
 }
 

@@ -216,6 +216,30 @@ impl Outer {
     }
 }
 
+impl Outer {
+    /// The largest number that is added where the answer may be a small rest of it: on a line,
+    /// what the slope adds up to over the time between samples and the moment asked.
+    fn largest_term(&self, data: &Data, at: i64) -> f64 {
+        let Self::Window { function: ("predict_linear", _), range_ms, offset_ms } = self else {
+            return 1.0;
+        };
+        let end = at - offset_ms;
+        let terms = data.values().map(|samples| {
+            let window = samples.range(end - range_ms + 1..=end);
+            let window: Vec<(f64, f64)> = window
+                .filter(|(_, value)| !value.is_nan())
+                .map(|(at, value)| (*at as f64, *value))
+                .collect();
+            if window.len() < 2 {
+                return 1.0;
+            }
+            let seconds = (at as f64 + 100_000.0 - window[0].0) / 1000.0;
+            (line(&window, at as f64).0 * seconds).abs()
+        });
+        terms.fold(1.0, f64::max)
+    }
+}
+
 fn operate(op: &str, x: f64, y: f64) -> Option<f64> {
     let truth = |holds: bool| Some(f64::from(u8::from(holds)));
     match op {
@@ -383,10 +407,18 @@ fn any_outer() -> impl Strategy<Value = Outer> {
 
 /// Equal up to rounding. Differences of values up to 50 at times up to a day may leave a rest
 /// where the right answer is zero.
-fn is_close(got: f64, expected: f64) -> bool {
-    got == expected
-        || got.is_nan() && expected.is_nan()
-        || (got - expected).abs() <= 1e-12 * got.abs().max(expected.abs()).max(1.0)
+/// `largest_term` is the largest of the numbers whose sum the answer is.
+fn is_close(got: f64, expected: f64, largest_term: f64) -> bool {
+    let scale = got.abs().max(expected.abs()).max(largest_term);
+    got == expected || got.is_nan() && expected.is_nan() || (got - expected).abs() <= 1e-12 * scale
+}
+
+#[test]
+fn rests_of_large_terms_are_close_and_wrong_answers_are_not() {
+    assert!(is_close(1.7e-12, 0.0, 50.0));
+    assert!(!is_close(1.7e-12, 0.0, 1.0));
+    assert!(!is_close(1e-9, 0.0, 50.0));
+    assert!(!is_close(f64::NAN, 0.0, 50.0));
 }
 
 proptest! {
@@ -402,7 +434,9 @@ proptest! {
     ) {
         let end = start + steps * step_ms;
         let mut expected: BTreeMap<Labels, Vec<(i64, f64)>> = BTreeMap::new();
+        let mut largest_term = 1.0f64;
         for at in (start..=end).step_by(step_ms as usize) {
+            largest_term = largest_term.max(query.largest_term(&data, at));
             for ((a, b), value) in query.evaluate(&data, at) {
                 expected.entry(labels_of(a, b)).or_default().push((at, value));
             }
@@ -416,7 +450,7 @@ proptest! {
         prop_assert!(got.keys().eq(expected.keys()), "{}: {:?}, not {:?}", text, got, expected);
         for (labels, points) in &expected {
             let same = |(got, expected): (&(i64, f64), &(i64, f64))| {
-                got.0 == expected.0 && is_close(got.1, expected.1)
+                got.0 == expected.0 && is_close(got.1, expected.1, largest_term)
             };
             let found = &got[labels];
             prop_assert!(

@@ -49,10 +49,31 @@ fn deep_and_long_queries_are_refused_on_an_ordinary_stack() {
     assert!(parse(&allowed).is_ok());
 }
 
+#[test]
+fn deep_queries_are_laid_out_in_proportion_to_their_length() {
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    let run = thread.spawn(|| {
+        let metric = "rate({a=\"b\"}[5m])";
+        let mut query = metric.to_owned();
+        for _ in 0..80 {
+            query = format!("sum(({query}+{metric})*{metric})");
+        }
+        let whole = format!("{query}{}", format!("+{metric}").repeat(30));
+        for query in [query, whole] {
+            let expr = parse(&query).expect("a valid query");
+            let pretty = prettify(&expr).expect("within the limit");
+            assert!(pretty.len() < 20 * query.len(), "{} of {}", pretty.len(), query.len());
+            let again = parse(&pretty).expect("it parses");
+            assert_eq!(again.to_string(), expr.to_string());
+        }
+    });
+    run.expect("a thread").join().expect("no overflow");
+}
+
 fn assert_prints(query: &str) -> Expr {
     let expr = parse(query).unwrap_or_else(|error| panic!("{query}: {error}"));
     let line = expr.to_string();
-    for text in [line.clone(), prettify(&expr)] {
+    for text in [line.clone(), prettify(&expr).expect("short")] {
         let again = parse(&text).unwrap_or_else(|error| panic!("{query} as {text}: {error}"));
         assert_eq!(again.to_string(), line, "{query}");
     }

@@ -1,5 +1,7 @@
 //! JSON by hand, for what is large or has an order of its own; the rest goes through `serde_json`.
 
+use std::io;
+
 use ephemeris_model::Labels;
 use serde::Serialize;
 
@@ -127,9 +129,48 @@ pub fn success(data: &impl Serialize, warnings: &[String]) -> Vec<u8> {
     out
 }
 
+/// As [`success`], if `data` takes at most `bytes_max` bytes; `None` if it takes more.
+#[must_use]
+pub fn success_within(bytes_max: usize, data: &impl Serialize) -> Option<Vec<u8>> {
+    let out = br#"{"status":"success","data":"#.to_vec();
+    let mut out = Bounded { bytes_max: out.len().saturating_add(bytes_max), out };
+    // Plain data with text keys fails only where there is no room.
+    serde_json::to_writer(&mut out, data).ok()?;
+    let mut out = out.out;
+    out.extend_from_slice(&tail(&[], &[]));
+    Some(out)
+}
+
+/// Memory that takes so many bytes.
+struct Bounded {
+    out: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.bytes_max.saturating_sub(self.out.len()) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_takes_at_most_so_many_bytes() {
+        let text = "abc";
+        assert_eq!(success_within(5, &text), Some(success(&text, &[])));
+        assert_eq!(success_within(4, &text), None);
+    }
 
     #[test]
     fn strings_are_escaped_as_json_demands() {

@@ -7,8 +7,8 @@ use ephemeris_query::promql::ast::Expr;
 use ephemeris_query::promql::parse::parse as parse_text;
 use ephemeris_query::promql::print::prettify;
 
-use super::tree;
-use crate::api::json::success;
+use super::tree::{self, SHOWN_BYTES_MAX};
+use crate::api::json::{success, success_within};
 use crate::api::stream::Prepared;
 use crate::api::{ApiError, Form};
 use crate::app::App;
@@ -17,17 +17,28 @@ use crate::workers::Scratch;
 /// The query, laid out for people.
 ///
 /// # Errors
-/// If it cannot be parsed.
+/// If it cannot be parsed, or is too long when laid out.
 pub async fn format(State(app): State<Arc<App>>, form: Form) -> Result<Prepared, ApiError> {
-    on_tree(&app, form, |expr| Ok(success(&prettify(expr), &[]))).await
+    on_tree(&app, form, |expr| {
+        let text = prettify(expr).map_err(|error| ApiError::parameter("query", error))?;
+        Ok(success(&text, &[]))
+    })
+    .await
 }
 
 /// The syntax tree of the query.
 ///
 /// # Errors
-/// If it cannot be parsed, or is too deep to be shown.
+/// If it cannot be parsed, or its tree is too deep or too large to be shown.
 pub async fn parse(State(app): State<Arc<App>>, form: Form) -> Result<Prepared, ApiError> {
-    on_tree(&app, form, |expr| Ok(success(&tree::shown(expr)?, &[]))).await
+    on_tree(&app, form, |expr| {
+        success_within(SHOWN_BYTES_MAX, &tree::shown(expr)?).ok_or_else(|| {
+            let text =
+                format!("the tree takes more than {SHOWN_BYTES_MAX} bytes, which is the limit");
+            ApiError::parameter("query", text)
+        })
+    })
+    .await
 }
 
 /// Parses the parameter `query` where a long text holds up nobody.

@@ -6,6 +6,7 @@ use ephemeris_query::promql::ast::{
     ExprKind, Extension, UnaryOp, ValueType, VectorMatching, VectorSelector,
 };
 use ephemeris_query::promql::functions::{Function, Variadic};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use crate::api::ApiError;
@@ -13,6 +14,9 @@ use crate::api::number::write_fixed;
 
 /// Deepest tree that is shown: each level of JSON is one of the stack when it is written.
 const SHOWN_DEPTH_MAX: usize = 300;
+
+/// Longest JSON of a tree, in bytes: up to 200 for each byte of the query.
+pub(super) const SHOWN_BYTES_MAX: usize = 16 << 20;
 
 /// The matchers of all selectors of an expression, in its order.
 pub(super) fn selectors_of(expr: &Expr) -> Vec<Vec<Matcher>> {
@@ -53,136 +57,179 @@ fn each<'e>(expr: &'e Expr, visit: &mut dyn FnMut(&'e Expr, usize)) {
     }
 }
 
-/// An expression as `/api/v1/parse_query` shows it.
+/// An expression as `/api/v1/parse_query` shows it, written part by part: a tree of values in
+/// between would be far larger than the text.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'e>(&'e Expr);
+
+/// `expr`, to be written.
 ///
 /// # Errors
 /// If the tree is too deep to be shown.
-pub(super) fn shown(expr: &Expr) -> Result<Value, ApiError> {
+pub(super) fn shown(expr: &Expr) -> Result<Shown<'_>, ApiError> {
     let mut deepest = 0;
     each(expr, &mut |_, depth| deepest = deepest.max(depth));
     if deepest > SHOWN_DEPTH_MAX {
         let text = format!("the tree has {deepest} levels; limit is {SHOWN_DEPTH_MAX} to show it");
         return Err(ApiError::parameter("query", text));
     }
-    Ok(to_json(expr))
+    Ok(Shown(expr))
 }
 
-fn to_json(expr: &Expr) -> Value {
-    match &expr.kind {
-        ExprKind::Number(number) => json!({"type": "numberLiteral", "val": fixed(number.value)}),
-        ExprKind::String(text) => json!({"type": "stringLiteral", "val": text}),
-        ExprKind::VectorSelector(selector) => {
-            let mut node = selector_json(selector);
-            node["type"] = "vectorSelector".into();
-            node
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut node = serializer.serialize_map(None)?;
+        match &self.0.kind {
+            ExprKind::Number(number) => {
+                node.serialize_entry("type", "numberLiteral")?;
+                node.serialize_entry("val", &fixed(number.value))?;
+            }
+            ExprKind::String(text) => {
+                node.serialize_entry("type", "stringLiteral")?;
+                node.serialize_entry("val", text)?;
+            }
+            ExprKind::VectorSelector(selector) => {
+                node.serialize_entry("type", "vectorSelector")?;
+                put_selector(&mut node, selector)?;
+            }
+            ExprKind::MatrixSelector(matrix) => {
+                node.serialize_entry("type", "matrixSelector")?;
+                put_selector(&mut node, &matrix.selector)?;
+                put_duration(&mut node, "range", Some(&matrix.range))?;
+            }
+            ExprKind::Subquery(subquery) => {
+                node.serialize_entry("type", "subquery")?;
+                node.serialize_entry("expr", &Shown(&subquery.expr))?;
+                put_duration(&mut node, "range", Some(&subquery.range))?;
+                put_duration(&mut node, "step", subquery.step.as_ref())?;
+                put_duration(&mut node, "offset", subquery.offset.as_ref())?;
+                put_at(&mut node, subquery.at)?;
+            }
+            ExprKind::Call(call) => {
+                node.serialize_entry("type", "call")?;
+                node.serialize_entry("func", &function_json(call.function))?;
+                node.serialize_entry("args", &Each(&call.args, Shown))?;
+            }
+            ExprKind::Aggregate(aggregate) => {
+                node.serialize_entry("type", "aggregation")?;
+                node.serialize_entry("op", aggregate_name(aggregate.op))?;
+                node.serialize_entry("expr", &Shown(&aggregate.expr))?;
+                node.serialize_entry("param", &aggregate.param.as_ref().map(Shown))?;
+                node.serialize_entry("grouping", &aggregate.grouping.labels)?;
+                node.serialize_entry("without", &aggregate.grouping.without)?;
+            }
+            ExprKind::Binary(binary) => {
+                node.serialize_entry("type", "binaryExpr")?;
+                node.serialize_entry("op", binary.op.as_str())?;
+                node.serialize_entry("lhs", &Shown(&binary.lhs))?;
+                node.serialize_entry("rhs", &Shown(&binary.rhs))?;
+                node.serialize_entry("matching", &binary.matching.as_ref().map(matching_json))?;
+                node.serialize_entry("bool", &binary.return_bool)?;
+            }
+            ExprKind::Unary(op, inner) => {
+                node.serialize_entry("type", "unaryExpr")?;
+                node.serialize_entry("op", sign(*op))?;
+                node.serialize_entry("expr", &Shown(inner))?;
+            }
+            ExprKind::Paren(inner) => {
+                node.serialize_entry("type", "parenExpr")?;
+                node.serialize_entry("expr", &Shown(inner))?;
+            }
         }
-        ExprKind::MatrixSelector(matrix) => {
-            let mut node = selector_json(&matrix.selector);
-            node["type"] = "matrixSelector".into();
-            put_duration(&mut node, "range", Some(&matrix.range));
-            node
-        }
-        ExprKind::Subquery(subquery) => {
-            let mut node = json!({"type": "subquery", "expr": to_json(&subquery.expr)});
-            put_duration(&mut node, "range", Some(&subquery.range));
-            put_duration(&mut node, "step", subquery.step.as_ref());
-            put_duration(&mut node, "offset", subquery.offset.as_ref());
-            put_at(&mut node, subquery.at);
-            node
-        }
-        ExprKind::Call(call) => json!({
-            "type": "call",
-            "func": function_json(call.function),
-            "args": call.args.iter().map(to_json).collect::<Vec<_>>(),
-        }),
-        ExprKind::Aggregate(aggregate) => json!({
-            "type": "aggregation",
-            "op": aggregate_name(aggregate.op),
-            "expr": to_json(&aggregate.expr),
-            "param": aggregate.param.as_ref().map(to_json),
-            "grouping": aggregate.grouping.labels,
-            "without": aggregate.grouping.without,
-        }),
-        ExprKind::Binary(binary) => json!({
-            "type": "binaryExpr",
-            "op": binary.op.as_str(),
-            "lhs": to_json(&binary.lhs),
-            "rhs": to_json(&binary.rhs),
-            "matching": binary.matching.as_ref().map(matching_json),
-            "bool": binary.return_bool,
-        }),
-        ExprKind::Unary(op, inner) => {
-            json!({"type": "unaryExpr", "op": sign(*op), "expr": to_json(inner)})
-        }
-        ExprKind::Paren(inner) => json!({"type": "parenExpr", "expr": to_json(inner)}),
+        node.end()
     }
 }
 
-fn selector_json(selector: &VectorSelector) -> Value {
-    let matchers: Vec<Value> = selector
-        .matchers
-        .iter()
-        .map(|m| json!({"name": m.name, "value": m.value, "type": m.op.as_str()}))
-        .collect();
-    let mut node = json!({
-        "name": selector.name.as_deref().unwrap_or_default(),
-        "matchers": matchers,
-        "anchored": selector.extension == Extension::Anchored,
-        "smoothed": selector.extension == Extension::Smoothed,
-    });
-    put_duration(&mut node, "offset", selector.offset.as_ref());
-    put_at(&mut node, selector.at);
-    node
+/// A list whose items are written as the function makes them.
+struct Each<'e, T, F>(&'e [T], F);
+
+impl<'e, T, F, U> Serialize for Each<'e, T, F>
+where
+    F: Fn(&'e T) -> U,
+    U: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(&self.1))
+    }
+}
+
+fn put_selector<M: SerializeMap>(node: &mut M, selector: &VectorSelector) -> Result<(), M::Error> {
+    let matcher = |m: &Matcher| json!({"name": m.name, "value": m.value, "type": m.op.as_str()});
+    node.serialize_entry("name", selector.name.as_deref().unwrap_or_default())?;
+    node.serialize_entry("matchers", &Each(&selector.matchers, matcher))?;
+    node.serialize_entry("anchored", &(selector.extension == Extension::Anchored))?;
+    node.serialize_entry("smoothed", &(selector.extension == Extension::Smoothed))?;
+    put_duration(node, "offset", selector.offset.as_ref())?;
+    put_at(node, selector.at)
 }
 
 /// A duration in milliseconds; one to be computed later is 0 there and spelled out beside it.
-fn put_duration(node: &mut Value, key: &str, duration: Option<&Duration>) {
+fn put_duration<M: SerializeMap>(
+    node: &mut M,
+    key: &str,
+    duration: Option<&Duration>,
+) -> Result<(), M::Error> {
     match duration {
-        None => node[key] = 0.into(),
-        Some(Duration::Millis(ms)) => node[key] = (*ms).into(),
+        None => node.serialize_entry(key, &0),
+        Some(Duration::Millis(ms)) => node.serialize_entry(key, ms),
         Some(Duration::Expr(expr)) => {
-            node[key] = 0.into();
-            node[format!("{key}Expr")] = duration_json(expr);
+            node.serialize_entry(key, &0)?;
+            node.serialize_entry(&format!("{key}Expr"), &ShownDuration::of(expr))
         }
     }
 }
 
-fn put_at(node: &mut Value, at: Option<AtModifier>) {
-    (node["timestamp"], node["startOrEnd"]) = match at {
-        None => (Value::Null, Value::Null),
-        Some(AtModifier::At(ms)) => (ms.into(), Value::Null),
-        Some(AtModifier::Start) => (Value::Null, "start".into()),
-        Some(AtModifier::End) => (Value::Null, "end".into()),
+fn put_at<M: SerializeMap>(node: &mut M, at: Option<AtModifier>) -> Result<(), M::Error> {
+    let (timestamp, start_or_end) = match at {
+        None => (None, None),
+        Some(AtModifier::At(ms)) => (Some(ms), None),
+        Some(AtModifier::Start) => (None, Some("start")),
+        Some(AtModifier::End) => (None, Some("end")),
     };
+    node.serialize_entry("timestamp", &timestamp)?;
+    node.serialize_entry("startOrEnd", &start_or_end)
 }
 
-fn duration_json(expr: &DurationExpr) -> Value {
-    let node = |op: &str, lhs: Option<&DurationExpr>, rhs: Option<&DurationExpr>| {
-        json!({
-            "type": "durationExpr",
-            "op": op,
-            "lhs": lhs.map(duration_json),
-            "rhs": rhs.map(duration_json),
-            "wrapped": false,
-        })
-    };
-    match &expr.kind {
-        DurationExprKind::Number(number) => {
-            json!({"type": "numberLiteral", "val": fixed(number.value)})
+/// A duration to be computed, without the parentheses around it.
+struct ShownDuration<'e> {
+    expr: &'e DurationExpr,
+    wrapped: bool,
+}
+
+impl<'e> ShownDuration<'e> {
+    fn of(mut expr: &'e DurationExpr) -> Self {
+        let mut wrapped = false;
+        while let DurationExprKind::Paren(inner) = &expr.kind {
+            (expr, wrapped) = (inner, true);
         }
-        DurationExprKind::Step => node("step", None, None),
-        DurationExprKind::Range => node("range", None, None),
-        DurationExprKind::MinOf(a, b) => node("min_of", Some(a), Some(b)),
-        DurationExprKind::MaxOf(a, b) => node("max_of", Some(a), Some(b)),
-        DurationExprKind::Binary(op, a, b) => node(op.as_str(), Some(a), Some(b)),
-        DurationExprKind::Unary(op, a) => node(sign(*op), None, Some(a)),
-        DurationExprKind::Paren(inner) => {
-            let mut inner = duration_json(inner);
-            if inner["type"] == "durationExpr" {
-                inner["wrapped"] = true.into();
+        Self { expr, wrapped }
+    }
+}
+
+impl Serialize for ShownDuration<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut node = serializer.serialize_map(None)?;
+        let (op, lhs, rhs) = match &self.expr.kind {
+            DurationExprKind::Number(number) => {
+                node.serialize_entry("type", "numberLiteral")?;
+                node.serialize_entry("val", &fixed(number.value))?;
+                return node.end();
             }
-            inner
-        }
+            DurationExprKind::Step => ("step", None, None),
+            DurationExprKind::Range => ("range", None, None),
+            DurationExprKind::MinOf(a, b) => ("min_of", Some(a), Some(b)),
+            DurationExprKind::MaxOf(a, b) => ("max_of", Some(a), Some(b)),
+            DurationExprKind::Binary(op, a, b) => (op.as_str(), Some(a), Some(b)),
+            DurationExprKind::Unary(op, a) => (sign(*op), None, Some(a)),
+            // `of` has taken them away.
+            DurationExprKind::Paren(inner) => ("", None, Some(inner)),
+        };
+        node.serialize_entry("type", "durationExpr")?;
+        node.serialize_entry("op", op)?;
+        node.serialize_entry("lhs", &lhs.map(|expr| ShownDuration::of(expr)))?;
+        node.serialize_entry("rhs", &rhs.map(|expr| ShownDuration::of(expr)))?;
+        node.serialize_entry("wrapped", &self.wrapped)?;
+        node.end()
     }
 }
 
@@ -286,10 +333,12 @@ fn fixed(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::json::success_within;
     use ephemeris_query::promql::parse::parse;
 
     fn tree(query: &str) -> Value {
-        to_json(&parse(query).expect("the query is valid"))
+        let expr = parse(query).expect("the query is valid");
+        serde_json::to_value(Shown(&expr)).expect("plain data")
     }
 
     #[test]
@@ -320,12 +369,59 @@ mod tests {
     #[test]
     fn a_tree_too_deep_to_be_shown_is_refused() {
         let chain = |operators: usize| format!("a{}", " + b".repeat(operators));
-        let shown = |query: &str| shown(&parse(query).expect("valid"));
+        let shown = |query: &str| shown(&parse(query).expect("valid")).map(|_| ());
         assert!(shown(&chain(SHOWN_DEPTH_MAX - 1)).is_ok());
         let error = shown(&chain(10_000)).expect_err("too deep").message;
         assert!(error.contains("the tree has 10001 levels; limit is 300"), "{error}");
         let all = selectors_of(&parse(&chain(10_000)).expect("valid"));
         assert_eq!((all.len(), &*all[0][0].value, &*all[10_000][0].value), (10_001, "a", "b"));
+    }
+
+    #[test]
+    fn durations_to_be_computed_are_spelled_out() {
+        let got = tree("up[5m] offset ((1s + (step() * -2)))");
+        assert_eq!(got["offset"], 0);
+        let product = json!({
+            "type": "durationExpr", "op": "*", "wrapped": true,
+            "lhs": {"type": "durationExpr", "op": "step", "lhs": null, "rhs": null, "wrapped": false},
+            "rhs": {"type": "numberLiteral", "val": "-2"},
+        });
+        let sum = json!({
+            "type": "durationExpr", "op": "+", "wrapped": true,
+            "lhs": {"type": "numberLiteral", "val": "1"}, "rhs": product,
+        });
+        assert_eq!(got["offsetExpr"], sum);
+    }
+
+    #[test]
+    fn the_deepest_tree_is_written_on_an_ordinary_stack() {
+        let duration = format!("{}1s{}", "(1s + ".repeat(80), ")".repeat(80));
+        let open = "(a + ".repeat(SHOWN_DEPTH_MAX / 2 - 30);
+        let close = ")".repeat(SHOWN_DEPTH_MAX / 2 - 30);
+        let query = format!("{open}b offset {duration}{close}");
+        let write = move || {
+            let expr = parse(&query).expect("valid");
+            serde_json::to_vec(&shown(&expr).expect("not too deep")).map(|json| json.len())
+        };
+        let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(write).expect("spawned");
+        let length = thread.join().expect("no overflow").expect("plain data");
+        assert!(length > 40_000, "{length}");
+    }
+
+    #[test]
+    fn a_tree_is_written_in_proportion_to_its_query_up_to_a_limit() {
+        let nested =
+            |levels: usize| (0..levels).fold("a".to_owned(), |t, _| format!("({t}+{t}+{t}+{t})"));
+        let written = |query: &str| {
+            let expr = parse(query).expect("valid");
+            success_within(SHOWN_BYTES_MAX, &shown(&expr).expect("not too deep"))
+        };
+        for levels in [3, 6] {
+            let query = nested(levels);
+            let length = written(&query).expect("within the limit").len();
+            assert!(length < 300 * query.len(), "{length} of {}", query.len());
+        }
+        assert_eq!(written(&nested(8)), None);
     }
 
     #[test]

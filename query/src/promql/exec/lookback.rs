@@ -20,8 +20,6 @@ pub(super) struct Lookback {
     timestamps: Vec<i64>,
     /// The newest sample of each step, or [`NONE`].
     newest: Vec<u32>,
-    /// Number of steps that have one.
-    found: u64,
 }
 
 impl Lookback {
@@ -42,13 +40,16 @@ impl Lookback {
             self.fit(selector, grid, &samples.timestamps);
         }
         if selector.give == Give::Value && samples.histograms.is_empty() {
+            let mut looked_at = 0;
             for (out, newest) in out.values.iter_mut().zip(&self.newest) {
                 if *newest != NONE {
-                    // A staleness marker has the bits of an absent value.
-                    *out = samples.values[*newest as usize];
+                    // A staleness marker has the bits of an absent value, and is not counted.
+                    let value = samples.values[*newest as usize];
+                    looked_at += u64::from(!is_stale(value));
+                    *out = value;
                 }
             }
-            return self.found;
+            return looked_at;
         }
         let mut looked_at = 0;
         let found = self.newest.iter().enumerate().filter(|(_, newest)| **newest != NONE);
@@ -75,7 +76,8 @@ impl Lookback {
         looked_at
     }
 
-    /// Adds one to the count of each step whose newest sample of the last series is in `out`.
+    /// Adds one to the count of each step whose newest sample of the last series is in `out`, be it
+    /// a float or a histogram: what [`fill`](Self::fill) counts in all.
     pub(super) fn tally(out: &StepSeries, per_step: &mut [u64]) {
         for (step, count) in per_step.iter_mut().enumerate() {
             *count += u64::from(out.point(step).is_some());
@@ -87,7 +89,6 @@ impl Lookback {
         self.timestamps.clear();
         self.timestamps.extend_from_slice(timestamps);
         self.newest.clear();
-        self.found = 0;
         let mut next = 0;
         for step in 0..grid.count {
             let at = times.of(grid, step);
@@ -97,7 +98,6 @@ impl Lookback {
             let newest = next.checked_sub(1);
             let newest = newest.filter(|i| timestamps[*i] > at.saturating_sub(lookback));
             self.newest.push(newest.map_or(NONE, place));
-            self.found += u64::from(newest.is_some());
         }
     }
 }

@@ -1,62 +1,78 @@
 //! The form for people: whatever is longer than a line goes over several, two blanks a level.
+//! Work and text grow with the length of the query, however it is nested.
 
 use std::fmt::{self, Write as _};
 
 use super::canonical::{AggregateHead, Operator, SubquerySuffix, sign};
+use super::layout::{LINE_CHARS_MAX, Layout, TooLong, within};
 use crate::promql::ast::{Expr, ExprKind};
 
-/// Longest text of an expression that stays on one line.
-const LINE_CHARS_MAX: usize = 100;
-/// A chain with as many operators does not fit on a line: each takes four characters.
-const LINKS_SHORT_MAX: usize = LINE_CHARS_MAX / 4 + 1;
 /// Longest chain whose left sides are indented.
 const LINKS_INDENTED_MAX: usize = 256;
 
 /// `expr` with line breaks inside operations, calls and aggregations that are longer than 100
-/// characters.
-#[must_use]
-pub fn prettify(expr: &Expr) -> String {
-    pretty(expr, 0)
+/// characters. Beyond 32 levels nothing is indented further.
+///
+/// # Errors
+/// If the text would be longer than [`LAYOUT_BYTES_MAX`](super::LAYOUT_BYTES_MAX).
+pub fn prettify(expr: &Expr) -> Result<String, TooLong> {
+    Layout::of(|out| pretty(expr, 0, out))
 }
 
-fn pretty(expr: &Expr, level: usize) -> String {
-    let indent = "  ".repeat(level);
+fn pretty(expr: &Expr, level: usize, out: &mut Layout) -> fmt::Result {
     if let Some(line) = short(expr) {
-        return format!("{indent}{line}");
+        return out.line(level, line);
     }
     match &expr.kind {
         ExprKind::Number(_)
         | ExprKind::String(_)
         | ExprKind::VectorSelector(_)
-        | ExprKind::MatrixSelector(_) => format!("{indent}{expr}"),
+        | ExprKind::MatrixSelector(_) => out.line(level, expr),
         ExprKind::Subquery(subquery) => {
-            format!("{}{}", pretty(&subquery.expr, level), SubquerySuffix(subquery))
+            pretty(&subquery.expr, level, out)?;
+            write!(out, "{}", SubquerySuffix(subquery))
         }
         ExprKind::Paren(inner) => {
-            format!("{indent}(\n{}\n{indent})", pretty(inner, level + 1))
+            out.line(level, "(\n")?;
+            pretty(inner, level + 1, out)?;
+            close(level, out)
         }
         ExprKind::Unary(op, inner) => {
-            format!("{indent}{}{}", sign(*op), pretty(inner, level).trim_start())
+            out.line(level, sign(*op))?;
+            out.join();
+            pretty(inner, level, out)
         }
-        ExprKind::Call(call) if call.args.is_empty() => format!("{indent}{expr}"),
+        ExprKind::Call(call) if call.args.is_empty() => out.line(level, expr),
         ExprKind::Call(call) => {
-            let args: Vec<String> = call.args.iter().map(|arg| pretty(arg, level + 1)).collect();
-            format!("{indent}{}(\n{}\n{indent})", call.function.name(), args.join(",\n"))
+            out.line(level, format_args!("{}(\n", call.function.name()))?;
+            for (at, arg) in call.args.iter().enumerate() {
+                out.write_str(if at > 0 { ",\n" } else { "" })?;
+                pretty(arg, level + 1, out)?;
+            }
+            close(level, out)
         }
         ExprKind::Aggregate(aggregate) => {
-            let head = AggregateHead(aggregate);
-            let inner = pretty(&aggregate.expr, level + 1);
-            let param = aggregate.param.as_ref();
-            let param = param.map_or_else(String::new, |p| format!("{},\n", pretty(p, level + 1)));
-            format!("{indent}{head}(\n{param}{inner}\n{indent})")
+            out.line(level, format_args!("{}(\n", AggregateHead(aggregate)))?;
+            if let Some(param) = &aggregate.param {
+                pretty(param, level + 1, out)?;
+                out.write_str(",\n")?;
+            }
+            pretty(&aggregate.expr, level + 1, out)?;
+            close(level, out)
         }
-        ExprKind::Binary(_) => chain(expr, level),
+        ExprKind::Binary(_) => chain(expr, level, out),
     }
+}
+
+/// The bracket that ends what began at `level`.
+fn close(level: usize, out: &mut Layout) -> fmt::Result {
+    out.write_str("\n")?;
+    out.line(level, ")")
 }
 
 /// A chain of operators, each left side two blanks further in than its operator, unless there are
 /// so many that blanks would be most of the text.
-fn chain(expr: &Expr, level: usize) -> String {
+fn chain(expr: &Expr, level: usize, out: &mut Layout) -> fmt::Result {
     let (mut links, mut leaf) = (Vec::new(), expr);
     while let ExprKind::Binary(binary) = &leaf.kind
         && short(leaf).is_none()
@@ -65,40 +81,46 @@ fn chain(expr: &Expr, level: usize) -> String {
         leaf = &binary.lhs;
     }
     let step = usize::from(links.len() <= LINKS_INDENTED_MAX);
-    let mut text = pretty(leaf, level + step * links.len());
+    pretty(leaf, level + step * links.len(), out)?;
     for (at, binary) in links.iter().enumerate().rev() {
         let level = level + step * at;
-        let (indent, rhs) = ("  ".repeat(level), pretty(&binary.rhs, level + 1));
-        text.push_str(&format!("\n{indent}{}\n{rhs}", Operator(binary)));
+        out.write_str("\n")?;
+        out.line(level, Operator(binary))?;
+        out.write_str("\n")?;
+        pretty(&binary.rhs, level + 1, out)?;
     }
-    text
+    Ok(())
 }
 
 /// The text of `expr`, if it fits on a line.
 fn short(expr: &Expr) -> Option<String> {
-    let mut at = expr;
-    for _ in 0..LINKS_SHORT_MAX {
-        match &at.kind {
-            ExprKind::Binary(binary) => at = &binary.lhs,
-            _ => {
-                let mut line = Line { text: String::new(), chars_left: LINE_CHARS_MAX };
-                return write!(line, "{expr}").is_ok().then_some(line.text);
+    if is_small(expr) { within(LINE_CHARS_MAX, expr) } else { None }
+}
+
+/// Whether `expr` has no more parts than a line has characters: each takes at least one. What is
+/// larger is not looked at further.
+fn is_small(expr: &Expr) -> bool {
+    let (mut open, mut parts) = (vec![expr], 0);
+    while let Some(expr) = open.pop() {
+        parts += 1;
+        if parts + open.len() > LINE_CHARS_MAX {
+            return false;
+        }
+        match &expr.kind {
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::VectorSelector(_)
+            | ExprKind::MatrixSelector(_) => {}
+            ExprKind::Subquery(subquery) => open.push(&subquery.expr),
+            ExprKind::Call(call) if call.args.len() > LINE_CHARS_MAX => return false,
+            ExprKind::Call(call) => open.extend(&call.args),
+            ExprKind::Aggregate(aggregate) => {
+                open.extend(aggregate.param.as_ref());
+                open.push(&aggregate.expr);
             }
+            ExprKind::Binary(binary) => open.extend([&binary.lhs, &binary.rhs]),
+            ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => open.push(inner),
         }
     }
-    None
-}
-
-/// Takes as many characters as a line has.
-struct Line {
-    text: String,
-    chars_left: usize,
-}
-
-impl fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.chars_left = self.chars_left.checked_sub(text.chars().count()).ok_or(fmt::Error)?;
-        self.text.push_str(text);
-        Ok(())
-    }
+    true
 }

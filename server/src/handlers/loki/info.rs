@@ -26,10 +26,12 @@ fn whole(body: &Value) -> Prepared {
 /// A query, written over several lines if it is long; the only errors of the API in JSON.
 pub async fn format(request: LokiRequest) -> Response {
     let text = request.form.get("query").unwrap_or_default();
-    match parse(text) {
-        Ok(expr) => super::labels::success(&json!(prettify(&expr))).into_response(),
+    let formatted = parse(text).map_err(|error| error.to_string());
+    let formatted = formatted.and_then(|expr| prettify(&expr).map_err(|error| error.to_string()));
+    match formatted {
+        Ok(formatted) => super::labels::success(&json!(formatted)).into_response(),
         Err(error) => {
-            let body = json!({"status": "invalid-query", "error": error.to_string()});
+            let body = json!({"status": "invalid-query", "error": error});
             let json = [(CONTENT_TYPE, "application/json")];
             (StatusCode::BAD_REQUEST, json, format!("{body}\n")).into_response()
         }
