@@ -121,7 +121,7 @@ fn histograms_and_markers_are_counted_alike_in_all_and_by_step() {
         ("count(mixed)", 30),
         ("count_over_time(mixed[40s])", 120),
         ("histogram_count(mixed)", 30),
-        ("sum_over_time(mixed[40s:10s])", 160),
+        ("sum_over_time(mixed[40s:10s])", 120),
     ] {
         let expr = parse(query).expect("a valid query");
         let budget = Budget::new(BudgetLimits::default());

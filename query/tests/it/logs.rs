@@ -55,7 +55,7 @@ fn deep_queries_are_laid_out_in_proportion_to_their_length() {
     let run = thread.spawn(|| {
         let metric = "rate({a=\"b\"}[5m])";
         let mut query = metric.to_owned();
-        for _ in 0..80 {
+        for _ in 0..45 {
             query = format!("sum(({query}+{metric})*{metric})");
         }
         let whole = format!("{query}{}", format!("+{metric}").repeat(30));
