@@ -11,7 +11,7 @@ use tower_http::compression::CompressionLayer;
 use crate::app::App;
 use crate::handlers::{
     admin, exemplars, expression, federate, grpc, health, import, labels, loki, metadata, nothing,
-    otlp, push, query, read, search, status,
+    otlp, page, push, query, read, search, status,
 };
 use crate::middleware::{cors, observe, ready};
 
@@ -89,7 +89,11 @@ pub fn router(app: &Arc<App>) -> Router {
                 .put(import::pushed)
                 .layer(from_fn_with_state(Arc::clone(app), ready::gate)),
         )
-        .route("/version", get(status::version));
+        .route("/version", get(status::version))
+        .route("/", get(page::index))
+        // Where Grafana's link "open in Prometheus" leads.
+        .route("/graph", get(page::index))
+        .route("/page/{name}", get(page::part));
     finish(routes, app)
 }
 

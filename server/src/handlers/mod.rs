@@ -12,6 +12,7 @@ pub mod loki;
 pub mod metadata;
 pub mod nothing;
 pub mod otlp;
+pub mod page;
 pub mod push;
 pub mod query;
 pub mod read;

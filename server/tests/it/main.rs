@@ -18,6 +18,7 @@ mod loki_shapes;
 mod loki_tail;
 mod otlp;
 mod otlp_logs;
+mod page;
 mod pairs;
 mod process;
 mod reads;
