@@ -1,6 +1,7 @@
 //! What all requests share: settings, metrics, worker pools, the engine, and the store once it is
 //! open.
 
+use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,6 +26,7 @@ use crate::queries::QueryPool;
 use crate::rates::Rates;
 use crate::tails::Tails;
 use crate::turns::{TurnError, TurnLimits};
+use crate::web::Web;
 use crate::workers::{Pool, PoolConfig, PoolError};
 
 /// How far the server is.
@@ -71,6 +73,10 @@ pub struct App {
     pub query_memory: Arc<Account>,
     /// Remote reads that may run at a time: a slow client holds a worker, so most are kept free.
     pub read_slots: Arc<Semaphore>,
+    /// TLS and passwords, if any are set.
+    pub web: Option<Arc<Web>>,
+    /// Who checks a password that was not checked before.
+    pub password_turn: Semaphore,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// When the process began to serve.
@@ -85,16 +91,16 @@ impl App {
     /// Starts the pools. The store is [opened](App::opened) later.
     ///
     /// # Errors
-    /// If a thread cannot be started.
-    pub fn new(config: Config) -> std::io::Result<Self> {
+    /// If a thread cannot be started, or the web configuration cannot be used.
+    pub fn new(config: Config) -> io::Result<Self> {
         Self::with_clock(config, Arc::new(SystemClock))
     }
 
     /// As [`App::new`], with a clock of one's own.
     ///
     /// # Errors
-    /// If a thread cannot be started.
-    pub fn with_clock(config: Config, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
+    /// As [`App::new`].
+    pub fn with_clock(config: Config, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let cores = available_parallelism().map_or(2, NonZero::get);
         let ingest = match config.ingest.threads {
             0 => (2 * cores).clamp(2, 256),
@@ -105,7 +111,11 @@ impl App {
         };
         let query = &config.query;
         let memory_budget_bytes = config.memory_budget.bytes();
+        let web = config.web_config_file.as_deref().map(Web::open).transpose();
+        let web = web.map_err(|error| io::Error::other(format!("web_config_file: {error}")))?;
         Ok(Self {
+            web: web.map(Arc::new),
+            password_turn: Semaphore::new(1),
             metrics: Metrics::default(),
             active: Arc::default(),
             engine: Engine::new(EngineOptions {

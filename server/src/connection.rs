@@ -59,7 +59,7 @@ pub async fn serve(
         tokio::spawn(async move {
             app.metrics.http.connections_accepted.add(1);
             app.metrics.http.connections.add(1);
-            connection(stream, router, &app, stopping).await;
+            greet(stream, router, &app, stopping).await;
             app.metrics.http.connections.add(-1);
             drop(permit);
         });
@@ -85,14 +85,30 @@ async fn accept(
     }
 }
 
+/// Agrees on encryption, if the server encrypts, and serves the connection.
+async fn greet(stream: TcpStream, router: Router, app: &App, mut stopping: watch::Receiver<bool>) {
+    // Answers are written whole; waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = app.web.as_ref().and_then(|web| web.rules().tls.clone()) else {
+        return connection(stream, router, app, stopping).await;
+    };
+    let agreed = tokio::select! {
+        agreed = tokio::time::timeout(app.config.http.header_timeout, tls.accept(stream)) => agreed,
+        _ = stopping.wait_for(|stop| *stop) => return,
+    };
+    match agreed {
+        Ok(Ok(stream)) => connection(stream, router, app, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no agreement on encryption"),
+        Err(_) => app.metrics.http.header_timeouts.add(1),
+    }
+}
+
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     app: &App,
     mut stopping: watch::Receiver<bool>,
 ) {
-    // Answers are written whole; waiting for more to send would only delay them.
-    let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::new());
     let io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
     let watched = Arc::clone(&activity);
@@ -218,12 +234,12 @@ impl Activity {
 }
 
 /// A socket that notes when it is read from and when it blocks.
-struct Watched {
-    stream: TcpStream,
+struct Watched<S> {
+    stream: S,
     activity: Arc<Activity>,
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -254,7 +270,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl Watched {
+impl<S> Watched<S> {
     fn note<T>(&self, result: Poll<T>) -> Poll<T> {
         let blocked = &self.activity.blocked_since;
         if result.is_ready() {
@@ -266,7 +282,7 @@ impl Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -11,6 +11,7 @@
 //! | [`handlers`] | what the routes do |
 //! | [`api`] | parameters, errors and JSON |
 //! | [`connection`] | accept loop, HTTP/1.1 and HTTP/2, timeouts |
+//! | [`web`] | TLS and passwords |
 //! | [`body`] | reading bodies within limits |
 //! | [`memory`] | memory given back when threads rest |
 //! | [`room`] | memory for bodies being worked on |
@@ -66,4 +67,5 @@ pub mod shutdown;
 pub mod tails;
 pub mod totals;
 pub mod turns;
+pub mod web;
 pub mod workers;

@@ -13,7 +13,7 @@ use crate::handlers::{
     admin, exemplars, expression, federate, grpc, health, import, labels, loki, metadata, nothing,
     otlp, page, push, query, read, search, status,
 };
-use crate::middleware::{cors, observe, ready};
+use crate::middleware::{cors, observe, password, ready};
 
 /// The routes of the server.
 pub fn router(app: &Arc<App>) -> Router {
@@ -132,7 +132,10 @@ pub fn otlp_grpc(app: &Arc<App>) -> Router {
             post(grpc::reflection::info),
         )
         .fallback(any(grpc::unknown_method));
-    routes.layer(from_fn_with_state(Arc::clone(app), observe::observe)).with_state(Arc::clone(app))
+    routes
+        .layer(from_fn_with_state(Arc::clone(app), password::password))
+        .layer(from_fn_with_state(Arc::clone(app), observe::observe))
+        .with_state(Arc::clone(app))
 }
 
 fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
@@ -141,6 +144,8 @@ fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
         .route("/-/ready", get(health::ready))
         .fallback(any(nothing::unknown_path))
         .method_not_allowed_fallback(nothing::wrong_method)
+        .layer(from_fn_with_state(Arc::clone(app), password::password))
+        // A browser asks what is allowed before it sends a password.
         .layer(from_fn_with_state(Arc::clone(app), cors::cors))
         .layer(from_fn_with_state(Arc::clone(app), observe::observe))
         .layer(from_fn(observe::harden))

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::app::App;
 use crate::config::{Config, ConfigError};
-use crate::{connection, memory, router, self_metrics};
+use crate::{connection, memory, router, self_metrics, web};
 
 /// Of the grace of a shutdown, the part kept for sealing the heads.
 const SEAL_SHARE: u32 = 2;
@@ -89,6 +89,9 @@ impl Server {
         .await?;
         let app = Arc::new(App::with_clock(config, clock)?);
         let opening = open_store(&app)?;
+        if let Some(web) = &app.web {
+            tokio::spawn(web::watch(Arc::downgrade(web)));
+        }
         let (stop, stopping) = watch::channel(false);
         let mut server = Self {
             address,

@@ -93,6 +93,8 @@ pub struct Config {
     pub rates: RateLimits,
     /// What the body of one request may cost.
     pub bodies: BodyLimits,
+    /// TLS and passwords: [`crate::web`].
+    pub web_config_file: Option<PathBuf>,
     /// Connections and bodies.
     pub http: HttpConfig,
     /// Queries.
@@ -208,6 +210,7 @@ impl Default for Config {
                 new_series_per_second_max: 2_000_000,
             },
             bodies: BodyLimits::default(),
+            web_config_file: None,
             http: HttpConfig {
                 connections_max: 512,
                 header_timeout: Duration::from_secs(10),

@@ -1,5 +1,6 @@
 //! The table of settings. A setting is added here and nowhere else.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ephemeris_ingest::otlp::{DeltaMode, ExplicitHistograms, Naming};
@@ -290,6 +291,18 @@ pub static SETTINGS: &[Setting] = &[
         help: "Size of all bodies being worked on; more wait, then get 503",
         set: |c, v| size(v, 1 << 20, 1 << 40).map(|v| c.http.bodies_bytes_max = v),
         show: |c| format_bytes(c.http.bodies_bytes_max),
+    },
+    Setting {
+        key: "web_config_file",
+        value: "FILE",
+        help: "TLS and passwords, as in Prometheus' web configuration; none if empty",
+        set: |c, v| {
+            c.web_config_file = Some(PathBuf::from(v)).filter(|path| !path.as_os_str().is_empty());
+            Ok(())
+        },
+        show: |c| {
+            c.web_config_file.as_ref().map_or_else(String::new, |path| path.display().to_string())
+        },
     },
     Setting {
         key: "http.cors_origins",

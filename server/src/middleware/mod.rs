@@ -2,4 +2,5 @@
 
 pub mod cors;
 pub mod observe;
+pub mod password;
 pub mod ready;

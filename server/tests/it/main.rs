@@ -27,4 +27,5 @@ mod scripts;
 mod statistics;
 mod support;
 mod transport;
+mod web;
 mod writes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use ephemeris::app::App;
+use ephemeris::app::{App, Phase};
 use ephemeris::config::Config;
 use ephemeris::server::{Server, ServerError};
 use ephemeris_ingest::proto::write_v1::{Label, Sample, TimeSeries, WriteRequest};
@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -90,7 +91,7 @@ impl TestServer {
             let _ = ended.await;
         }));
         let server = Self { address, otlp_http, otlp_grpc, dir, app, end, done };
-        while server.get("/-/ready").await.status != StatusCode::OK {
+        while server.app.phase() != Phase::Ready {
             tokio::task::yield_now().await;
         }
         server
@@ -155,17 +156,23 @@ impl TestServer {
         }
         let request = request.body(Full::new(body)).expect("a valid request");
         let stream = TcpStream::connect(address).await.expect("the server listens");
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .expect("a fresh connection");
-        let connection = tokio::spawn(connection);
-        let response = sender.send_request(request).await.expect("the server answers");
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("the answer is whole").to_bytes();
-        drop(sender);
-        connection.abort();
-        Answer { status: parts.status, headers: parts.headers, body }
+        exchange(stream, request).await.expect("the server answers")
     }
+}
+
+/// Sends one request over a connection of HTTP/1.1.
+pub(crate) async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, hyper::Error> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let (parts, body) = sender.send_request(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    drop(sender);
+    connection.abort();
+    Ok(Answer { status: parts.status, headers: parts.headers, body })
 }
 
 /// Headers of remote write 1.0.
