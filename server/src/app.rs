@@ -23,6 +23,7 @@ use crate::pairs::Pairs;
 use crate::priority;
 use crate::queries::QueryPool;
 use crate::rates::Rates;
+use crate::reuse::Reuse;
 use crate::tails::Tails;
 use crate::turns::{TurnError, TurnLimits};
 use crate::workers::{Pool, PoolConfig, PoolError};
@@ -67,6 +68,8 @@ pub struct App {
     pub tails: Arc<Tails>,
     /// Running totals of delta points.
     pub accumulator: Accumulator,
+    /// Answers to range queries that may be reused.
+    pub reuse: Reuse,
     /// What all queries hold in memory, their answers included.
     pub query_memory: Arc<Account>,
     /// Remote reads that may run at a time: a slow client holds a worker, so most are kept free.
@@ -127,6 +130,7 @@ impl App {
             pairs: Pairs::new(config.pairs.clone()),
             tails: Arc::new(Tails::new(query.tails_max)),
             accumulator: Accumulator::new(config.otlp.delta_series_max),
+            reuse: Reuse::new(query.reuse_bytes_max.min(memory_budget_bytes / 50)),
             query_memory: Arc::new(Account::new(memory_budget_bytes / 2)),
             read_slots: Arc::new(Semaphore::new(read_slots(query.concurrency_max))),
             started: clock.now(),
@@ -261,6 +265,7 @@ impl App {
         let stats: Option<StoreStats> = self.store.get().map(|store| store.stats());
         self.metrics.families(&Context {
             tails: &self.tails,
+            reuse: &self.reuse,
             arrivals: &self.arrivals,
             pairs: &self.pairs,
             pools: &[

@@ -17,6 +17,7 @@
 //! | [`active`] | the queries that run now |
 //! | [`workers`] | the thread pools where all blocking work is done |
 //! | [`priority`] | long queries give way to short ones |
+//! | [`reuse`] | answers to range queries, kept for dashboards that refresh |
 //! | [`queries`], [`turns`] | the pool of queries, and whose query it runs next |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
 //! | [`rates`], [`arrivals`] | what each tenant may send in a second, and what arrived |
@@ -58,6 +59,7 @@ pub mod pairs;
 pub mod priority;
 pub mod queries;
 pub mod rates;
+pub mod reuse;
 pub mod room;
 pub mod router;
 pub mod self_metrics;

@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod parse;
 mod plan;
 pub mod print;
+pub mod reach;
 pub mod result;
 mod rewrite;
 pub mod text;

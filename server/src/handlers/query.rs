@@ -12,7 +12,7 @@ use ephemeris_query::promql::engine::{Engine, EngineOptions, RangeQuery};
 use ephemeris_query::promql::error::QueryError;
 use ephemeris_query::promql::parse::parse;
 use ephemeris_query::promql::result::Answer;
-use ephemeris_storage::{Reader, Stop};
+use ephemeris_storage::{Stop, Store};
 use http::HeaderMap;
 
 use crate::active::{ActiveQuery, Origin};
@@ -23,6 +23,7 @@ use crate::api::stream::{Keeping, Prepared};
 use crate::api::{ApiError, Form, Tenant};
 use crate::app::App;
 use crate::metrics::QueryEnd;
+use crate::reuse::Asked;
 use crate::workers::CancelOnDrop;
 
 /// Most points of a series in the answer to a range query, as in Prometheus.
@@ -158,14 +159,8 @@ impl QueryRequest {
         let job = move |_: &mut crate::workers::Scratch| {
             let (began, queued) = (Instant::now(), asked.elapsed());
             budget.begin();
-            // The reader is made here, so that the answer has all that was acknowledged before.
-            let result = match store.reader(tenant.as_str()) {
-                Ok(reader) => {
-                    let reader = reader.with_stop(stop_of(&budget));
-                    self.evaluate(&reader, times, &budget)
-                }
-                Err(error) => Err(error.into()),
-            };
+            let data = (&*worker_app, &*store, tenant.as_str());
+            let result = self.evaluate(data, times, &budget);
             let result = result.map(|answer| self.prepare(answer, queued, &budget));
             self.note_end(&worker_app, result.as_ref().err(), began.elapsed(), &budget);
             drop(listed);
@@ -176,14 +171,30 @@ impl QueryRequest {
         result
     }
 
-    fn evaluate(&self, reader: &Reader, times: Times, budget: &Budget) -> Result<Answer, ApiError> {
+    fn evaluate(
+        &self,
+        (app, store, tenant): (&App, &Store, &str),
+        times: Times,
+        budget: &Arc<Budget>,
+    ) -> Result<Answer, ApiError> {
+        // Before the reader, so that the reader has all changes up to this one.
+        let seen = store.changes_seen();
+        // It is made here, so that the answer has all that was acknowledged before.
+        let reader = &store.reader(tenant)?.with_stop(stop_of(budget));
         budget.check().map_err(QueryError::from)?;
-        let expr = parse(&self.text).map_err(|error| ApiError::parameter("query", error))?;
+        let (engine, query) = (&self.engine, &*self.text);
+        let expr = &parse(query).map_err(|error| ApiError::parameter("query", error))?;
         let answer = match times {
-            Times::Instant(at) => self.engine.instant(reader, &self.text, &expr, at, budget),
+            Times::Instant(at) => engine.instant(reader, query, expr, at, budget),
             Times::Range(range) => {
-                check_range_type(&expr)?;
-                self.engine.range(reader, &self.text, &expr, range, budget)
+                check_range_type(expr)?;
+                let asked =
+                    Asked { store, tenant, seen, reader, engine, query, expr, range, budget };
+                match self.detail {
+                    StatsDetail::None => app.reuse.range(&asked),
+                    // What it takes to answer is asked for, too.
+                    StatsDetail::Sums | StatsDetail::All => asked.compute(),
+                }
             }
         };
         Ok(answer?)

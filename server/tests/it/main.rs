@@ -22,6 +22,7 @@ mod pairs;
 mod process;
 mod reads;
 mod receiver;
+mod reuse;
 mod scripts;
 mod statistics;
 mod support;

@@ -50,6 +50,12 @@ impl Reader {
         self
     }
 
+    /// What is older is past the retention, and in no answer.
+    #[must_use]
+    pub const fn oldest(&self) -> TimestampMs {
+        self.oldest
+    }
+
     /// The range without what is past the retention.
     fn kept(&self, range: TimeRange) -> TimeRange {
         TimeRange::new(range.start.max(self.oldest), range.end)
