@@ -11,7 +11,7 @@ use ephemeris_benches::side_by_side::{self, WithInstalled, load::Scenario, outpu
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
     BenchError, Result, bombs, cardinality, celestrak, churn, codecs, crash, decode, hostile, logs,
-    protocols, quick, scale,
+    protocols, quick, refresh, scale,
 };
 
 #[global_allocator]
@@ -133,6 +133,17 @@ enum Command {
         /// How many times as long the light query may take, at its median and its p99.
         #[arg(long, default_value_t = 3.0)]
         ratio_max: f64,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Refresh a panel with each scrape, with answers that are kept and without.
+    Refresh {
+        /// Series of the panel.
+        #[arg(long, default_value_t = 6_400)]
+        series: usize,
+        /// Refreshes.
+        #[arg(long, default_value_t = 100)]
+        refreshes: usize,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -380,6 +391,12 @@ fn run(command: Command) -> Result<String> {
                 server_flags: server.flags,
             })
         }
+        Command::Refresh { series, refreshes, server } => refresh::run(&refresh::Options {
+            series,
+            refreshes,
+            binary: server.binary,
+            server_flags: server.flags,
+        }),
         Command::Protocols { workload, server } => protocols::run(&protocols::Options {
             shape: workload.shape()?,
             binary: server.binary,

@@ -162,7 +162,7 @@ impl App {
         let budget = budget.with_account(Arc::clone(&self.query_memory));
         match self.config.query.heavy_after {
             Duration::ZERO => budget,
-            after => budget.with_heavy(after, priority::lower),
+            after => budget.with_heavy(after, priority::give_way),
         }
     }
 
