@@ -144,6 +144,9 @@ enum Command {
         /// Refreshes.
         #[arg(long, default_value_t = 100)]
         refreshes: usize,
+        /// Scrapes from step to step of the panel, and from refresh to refresh.
+        #[arg(long, default_value_t = 1)]
+        scrapes: usize,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -391,12 +394,15 @@ fn run(command: Command) -> Result<String> {
                 server_flags: server.flags,
             })
         }
-        Command::Refresh { series, refreshes, server } => refresh::run(&refresh::Options {
-            series,
-            refreshes,
-            binary: server.binary,
-            server_flags: server.flags,
-        }),
+        Command::Refresh { series, refreshes, scrapes, server } => {
+            refresh::run(&refresh::Options {
+                series,
+                refreshes,
+                scrapes,
+                binary: server.binary,
+                server_flags: server.flags,
+            })
+        }
         Command::Protocols { workload, server } => protocols::run(&protocols::Options {
             shape: workload.shape()?,
             binary: server.binary,

@@ -23,11 +23,11 @@ use crate::{Result, fail};
 const PANEL: &str = "sum by (plane) (rate(packets_total[5m]))";
 /// A query of one series.
 const ONE: &str = "packets_total{satellite=\"A-000007\"}";
-/// Steps of the panel, as far apart as scrapes.
+/// Steps of the panel.
 const STEPS: i64 = 240;
 const INTERVAL_MS: i64 = 15_000;
-/// Scrapes before the first refresh: the panel, and what its first window looks back on.
-const SCRAPES: i64 = STEPS + 20;
+/// Scrapes before the first step, which looks back on them.
+const BEFORE: i64 = 20;
 const SERIES_PER_PLANE: usize = 64;
 /// Series in one body.
 const BODY_SERIES: usize = 800;
@@ -41,6 +41,8 @@ pub struct Options {
     pub series: usize,
     /// Refreshes that are measured.
     pub refreshes: usize,
+    /// Scrapes from one step of the panel to the next, and from one refresh to the next.
+    pub scrapes: usize,
     /// The server; the one built with this binary if none.
     pub binary: Option<PathBuf>,
     /// More flags for the server.
@@ -69,18 +71,26 @@ fn one_server(
     report: &mut Report,
 ) -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let server = Server::start(binary, &dir.path().join("data"), flags)?;
+    let data_dir = dir.path().join("data");
     let refreshes = i64::try_from(options.refreshes).unwrap_or(i64::MAX);
+    let each = i64::try_from(options.scrapes.max(1)).unwrap_or(1);
+    let history = STEPS * each + BEFORE;
     // The last refresh is about now.
-    let first = now_ms()?.div_euclid(INTERVAL_MS) - SCRAPES - refreshes;
-    send(server.address(), &[bodies(options.series, first..first + SCRAPES)?])?;
+    let first = now_ms()?.div_euclid(INTERVAL_MS) - history - (refreshes + 1) * each;
+    let server = Server::start(binary, &data_dir, flags)?;
+    send(server.address(), &[bodies(options.series, first..first + history)?])?;
+    // What it has in memory is sealed when it ends.
+    server.stop()?;
+    let server = Server::start(binary, &data_dir, flags)?;
     let mut client = Client::connect(server.address())?;
     let (mut times, mut cpu) = (Vec::new(), 0.0);
+    let mut end = first + history;
     for refresh in 0..=refreshes {
-        let scrape = first + SCRAPES + refresh;
-        send(server.address(), &[bodies(options.series, scrape..scrape + 1)?])?;
+        send(server.address(), &[bodies(options.series, end..end + each)?])?;
+        end += each;
         let before = server.cpu_seconds()?;
-        let took = Question::new(PANEL, scrape * INTERVAL_MS, STEPS - 1).ask(&mut client)?;
+        let panel = Question::new(PANEL, (end - 1) * INTERVAL_MS, STEPS - 1, each);
+        let took = panel.ask(&mut client)?;
         // The first answer is computed in any case.
         if refresh > 0 {
             times.push(took);
@@ -88,14 +98,17 @@ fn one_server(
         }
     }
     report.add(format!("a refresh, {name}"), told(times, cpu));
-    let end_ms = (first + SCRAPES + refreshes) * INTERVAL_MS;
+    let end_ms = (end - 1) * INTERVAL_MS;
     for (kind, steps) in [("one step", 0), ("240 steps", STEPS - 1)] {
-        let question = Question::new(ONE, end_ms, steps);
+        let question = Question::new(ONE, end_ms, steps, 1);
         let (before, mut times) = (server.cpu_seconds()?, Vec::with_capacity(ONE_COUNT));
         for _ in 0..ONE_COUNT {
             times.push(question.ask(&mut client)?);
         }
-        report.add(format!("one series, {kind}, {name}"), told(times, server.cpu_seconds()? - before));
+        report.add(
+            format!("one series, {kind}, {name}"),
+            told(times, server.cpu_seconds()? - before),
+        );
     }
     server.stop()?;
     Ok(())
@@ -108,14 +121,14 @@ struct Question {
 }
 
 impl Question {
-    /// `query` at the steps up to `end_ms`, `steps` of them before it.
-    fn new(query: &str, end_ms: i64, steps: i64) -> Self {
+    /// `query` at the steps up to `end_ms`, `steps` of them before it, so many scrapes apart.
+    fn new(query: &str, end_ms: i64, steps: i64, scrapes: i64) -> Self {
         let query = ("query", query.to_owned());
         if steps == 0 {
             return Self { path: "/api/v1/query", form: vec![query, ("time", seconds(end_ms))] };
         }
-        let start = seconds(end_ms - steps * INTERVAL_MS);
-        let step = (INTERVAL_MS / 1000).to_string();
+        let start = seconds(end_ms - steps * scrapes * INTERVAL_MS);
+        let step = (scrapes * INTERVAL_MS / 1000).to_string();
         let form = vec![query, ("start", start), ("end", seconds(end_ms)), ("step", step)];
         Self { path: "/api/v1/query_range", form }
     }

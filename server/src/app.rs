@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use crate::active::ActiveQueries;
 use crate::api::{ApiError, Tenant};
 use crate::arrivals::{Arrivals, Protocol};
+use crate::at_once::AtOnce;
 use crate::config::Config;
 use crate::metrics::{Context, Family, Metrics};
 use crate::pairs::Pairs;
@@ -70,6 +71,8 @@ pub struct App {
     pub accumulator: Accumulator,
     /// Answers to range queries that may be reused.
     pub reuse: Reuse,
+    /// Light queries that run on socket threads.
+    pub at_once: AtOnce,
     /// What all queries hold in memory, their answers included.
     pub query_memory: Arc<Account>,
     /// Remote reads that may run at a time: a slow client holds a worker, so most are kept free.
@@ -130,6 +133,7 @@ impl App {
             pairs: Pairs::new(config.pairs.clone()),
             tails: Arc::new(Tails::new(query.tails_max)),
             accumulator: Accumulator::new(config.otlp.delta_series_max),
+            at_once: AtOnce::default(),
             reuse: Reuse::new(query.reuse_bytes_max.min(memory_budget_bytes / 50)),
             query_memory: Arc::new(Account::new(memory_budget_bytes / 2)),
             read_slots: Arc::new(Semaphore::new(read_slots(query.concurrency_max))),
@@ -266,6 +270,7 @@ impl App {
         self.metrics.families(&Context {
             tails: &self.tails,
             reuse: &self.reuse,
+            at_once: &self.at_once,
             arrivals: &self.arrivals,
             pairs: &self.pairs,
             pools: &[

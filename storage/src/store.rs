@@ -184,6 +184,7 @@ impl Store {
             oldest: inner.oldest(),
             warnings: Mutex::default(),
             stop: None,
+            series_max: u64::MAX,
         })
     }
 

@@ -8,6 +8,7 @@ pub mod exec;
 pub mod explain;
 pub mod functions;
 pub mod histogram;
+pub mod light;
 pub mod parse;
 mod plan;
 pub mod print;

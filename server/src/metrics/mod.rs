@@ -20,6 +20,7 @@ pub use self::family::{Counter, Family, Gauge, Histogram, Kind};
 pub use self::http::HttpMetrics;
 use self::received::Received;
 use crate::arrivals::{Arrivals, Protocol};
+use crate::at_once::AtOnce;
 use crate::pairs::Pairs;
 use crate::reuse::Reuse;
 use crate::tails::Tails;
@@ -166,6 +167,12 @@ impl Metrics {
             tails.dropped,
         ));
         reuse_families(&mut out, context.reuse);
+        let (answered, given_up) = context.at_once.counts();
+        out.push(Family::counters(
+            "ephemeris_query_at_once_total",
+            "Light queries answered without a worker, and those that were not light after all.",
+            ("result", &[("answered", answered), ("given_up", given_up)]),
+        ));
         process::families(&mut out);
         out.sort_by_key(|family| family.name);
         out
@@ -244,6 +251,8 @@ pub struct Context<'a> {
     pub tails: &'a Tails,
     /// Answers that may be reused.
     pub reuse: &'a Reuse,
+    /// Light queries.
+    pub at_once: &'a AtOnce,
     /// What arrived.
     pub arrivals: &'a Arrivals,
     /// Agents that send the same.
@@ -384,6 +393,7 @@ mod tests {
             store: Some(&stats),
             tails: &tails,
             reuse: &Reuse::new(0),
+            at_once: &AtOnce::new(0),
             arrivals: &arrivals,
             pairs: &Pairs::new(crate::pairs::PairConfig::default()),
             memory_budget_bytes: 1,
