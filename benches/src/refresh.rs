@@ -29,8 +29,8 @@ const INTERVAL_MS: i64 = 15_000;
 /// Scrapes before the first step, which looks back on them.
 const BEFORE: i64 = 20;
 const SERIES_PER_PLANE: usize = 64;
-/// Series in one body.
-const BODY_SERIES: usize = 800;
+/// Samples in one body, about.
+const BODY_SAMPLES: usize = 200_000;
 /// How often the queries of one series are asked.
 const ONE_COUNT: usize = 2000;
 
@@ -158,7 +158,8 @@ fn told(mut times: Vec<f64>, cpu_s: f64) -> String {
 /// The samples of all series in some scrapes.
 fn bodies(series: usize, scrapes: Range<i64>) -> Result<Vec<Body>> {
     let all: Vec<usize> = (0..series).collect();
-    all.chunks(BODY_SERIES).map(|part| body(part, scrapes.clone())).collect()
+    let each = (BODY_SAMPLES / scrapes.clone().count().max(1)).max(1);
+    all.chunks(each).map(|part| body(part, scrapes.clone())).collect()
 }
 
 fn body(series: &[usize], scrapes: Range<i64>) -> Result<Body> {
@@ -196,7 +197,8 @@ mod tests {
 
     #[test]
     fn bodies_hold_all_series() {
-        let all = bodies(1_700, 5..8).expect("small");
-        assert_eq!(all.iter().map(|body| body.sample_count).collect::<Vec<_>>(), [2400, 2400, 300]);
+        let all = bodies(1_700, 0..200).expect("small");
+        let counts: Vec<usize> = all.iter().map(|body| body.sample_count).collect();
+        assert_eq!(counts, [200_000, 140_000]);
     }
 }

@@ -388,6 +388,25 @@ mod tests {
     }
 
     #[test]
+    fn threads_let_others_pass_once_the_query_is_no_short_one() {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let count = |ran| {
+            assert_eq!(ran, Ran::NotShort);
+            CALLS.fetch_add(1, Ordering::Relaxed);
+        };
+        let hour = Duration::from_secs(3600);
+        let query = Budget::new(BudgetLimits::default()).with_heavy(hour, count);
+        let before = Instant::now();
+        query.begin();
+        let mut checks = 0_u32;
+        while CALLS.load(Ordering::Relaxed) == 0 {
+            assert_eq!(query.check(), Ok(()));
+            checks += 1;
+        }
+        assert!(before.elapsed() >= SHORT && checks > 1);
+    }
+
+    #[test]
     fn a_set_flag_cancels_and_a_zero_timeout_ends() {
         let cancel = Arc::new(AtomicBool::new(false));
         let budget = Budget::with_cancel(BudgetLimits::default(), Arc::clone(&cancel));

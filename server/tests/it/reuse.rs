@@ -281,8 +281,10 @@ fn what_was_acknowledged_is_in_the_next_answer() {
                     let ours = ours.filter(|one| one["metric"]["i"] == *label);
                     let points: Vec<&Value> =
                         ours.flat_map(|one| one["values"].as_array().expect("points")).collect();
+                    let (time, value) = (seconds(at), number.to_string());
                     let found = points.iter().any(|point| {
-                        point[0].to_string() == seconds(at) && point[1] == number.to_string()
+                        let told = point[0].to_string();
+                        told == time && point[1].as_str() == Some(&value)
                     });
                     assert!(found, "{number} at {at} is missing in {points:?}");
                 }
