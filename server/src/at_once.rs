@@ -86,7 +86,7 @@ impl AtOnce {
         let one_more = |running: usize| (running < self.running_max).then_some(running + 1);
         let entered =
             self.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
-        entered.then_some(Permit { all: self, hash })
+        entered.then(|| Permit { all: self, hash })
     }
 
     /// How many were answered, and how many were given to a worker after all.

@@ -18,14 +18,15 @@ async fn what_only_looks_light_is_answered_by_a_worker() {
     for _ in 0..3 {
         let one = ask("m{job=\"x\",place=\"7\"}").await;
         assert_eq!(one.as_array().map(Vec::len), Some(1), "{one}");
-        assert_eq!(given_up(), 0);
     }
+    let before = given_up();
     for _ in 0..3 {
         let sum = ask("sum(m{job=\"x\"})").await;
         assert_eq!(sum[0]["value"][1], "40");
-        // Where there is a core to spare it was tried, and that once.
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        assert_eq!(given_up(), u64::from(cores > 1));
     }
+    // Where there is a core to spare it was tried, and not each time, unless a minute began.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let tried = given_up() - before;
+    assert!(if cores > 1 { (1..3).contains(&tried) } else { tried == 0 }, "{tried} times");
     server.stop().await;
 }
