@@ -67,6 +67,9 @@ bench-codecs: build ## Bytes and speed of each codec on each kind of series (ELE
 bench-hostile: build ## Queries of death beside a light query: each ends in time, and that one stays light
 	$(TARGET_DIR)/release/ephemeris-benches hostile
 
+bench-refresh: build ## A dashboard that refreshes, with answers kept and computed anew; queries of one series
+	$(TARGET_DIR)/release/ephemeris-benches refresh
+
 bench-operators: build-deps ## Criterion: decoders, codecs, writes, selections, each operator (FILTER=name)
 	$(CARGO) bench --profile release --locked --workspace --bench ways_in --bench storage --bench operators -- $(FILTER)
 

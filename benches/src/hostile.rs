@@ -79,7 +79,9 @@ struct Latencies {
 pub fn run(options: &Options) -> Result<Report> {
     let binary = options.binary.clone().map_or_else(Server::default_binary, Ok)?;
     let limit = ["--query.timeout".to_owned(), format!("{}ms", options.timeout.as_millis())];
-    let flags = [&limit[..], &options.server_flags].concat();
+    // The light query is to be computed each time.
+    let computed = ["--query.reuse-bytes-max".to_owned(), "0".to_owned()];
+    let flags = [&limit[..], &computed, &options.server_flags].concat();
     let dir = tempfile::tempdir()?;
     let server = Server::start(&binary, &dir.path().join("data"), &flags)?;
     let end_ms = now_ms()?;

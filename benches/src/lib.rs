@@ -17,6 +17,7 @@
 //! | [`codecs`] | bytes and speed of each codec on each kind of series |
 //! | [`decode`] | decoding alone, in this process |
 //! | [`hostile`] | queries of death beside a light one |
+//! | [`refresh`] | a dashboard that refreshes, and queries of one series |
 //! | [`bombs`] | bodies that are larger than they look |
 //! | [`protocols`] | what a sample costs the server by each protocol |
 //! | [`translate`] | a workload's samples in the messages of other protocols |
@@ -41,6 +42,7 @@ pub mod logs;
 pub mod power_cut;
 pub mod protocols;
 pub mod quick;
+pub mod refresh;
 pub mod scale;
 pub mod side_by_side;
 pub mod translate;

@@ -11,7 +11,7 @@ use ephemeris_benches::side_by_side::{self, WithInstalled, load::Scenario, outpu
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
     BenchError, Result, bombs, cardinality, celestrak, churn, codecs, crash, decode, hostile, logs,
-    protocols, quick, scale,
+    protocols, quick, refresh, scale,
 };
 
 #[global_allocator]
@@ -133,6 +133,20 @@ enum Command {
         /// How many times as long the light query may take, at its median and its p99.
         #[arg(long, default_value_t = 3.0)]
         ratio_max: f64,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Refresh a panel with each scrape, with answers that are kept and without.
+    Refresh {
+        /// Series of the panel.
+        #[arg(long, default_value_t = 6_400)]
+        series: usize,
+        /// Refreshes.
+        #[arg(long, default_value_t = 100)]
+        refreshes: usize,
+        /// Scrapes from step to step of the panel, and from refresh to refresh.
+        #[arg(long, default_value_t = 1)]
+        scrapes: usize,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -376,6 +390,15 @@ fn run(command: Command) -> Result<String> {
                 at_a_time,
                 timeout: Duration::from_millis(timeout_ms),
                 ratio_max,
+                binary: server.binary,
+                server_flags: server.flags,
+            })
+        }
+        Command::Refresh { series, refreshes, scrapes, server } => {
+            refresh::run(&refresh::Options {
+                series,
+                refreshes,
+                scrapes,
                 binary: server.binary,
                 server_flags: server.flags,
             })

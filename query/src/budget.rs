@@ -126,6 +126,18 @@ impl Account {
     }
 }
 
+/// A query that has run for no longer lets nobody pass: most are done by then.
+const SHORT: Duration = Duration::from_millis(10);
+
+/// How long a query has run that gives way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// For ten milliseconds.
+    NotShort,
+    /// For so long that it is heavy.
+    Long,
+}
+
 /// What is left for one query to use. What it holds when it is dropped is given back.
 #[derive(Debug)]
 pub struct Budget {
@@ -133,8 +145,8 @@ pub struct Budget {
     account: Option<Arc<Account>>,
     deadline: Instant,
     cancel: Arc<AtomicBool>,
-    /// What threads of the query do when it has run so long.
-    heavy: Option<(Duration, fn())>,
+    /// What threads of the query do when it has run for [`SHORT`], and when it is heavy.
+    heavy: Option<(Duration, fn(Ran))>,
     /// When it began to run.
     began: OnceLock<Instant>,
     held: AtomicU64,
@@ -178,9 +190,9 @@ impl Budget {
     }
 
     /// The same; threads that [check](Budget::check) it call `give_way` again and again once the
-    /// query has [run](Budget::begin) for `after`.
+    /// query is no short one any more, or has [run](Budget::begin) for `after`.
     #[must_use]
-    pub const fn with_heavy(mut self, after: Duration, give_way: fn()) -> Self {
+    pub const fn with_heavy(mut self, after: Duration, give_way: fn(Ran)) -> Self {
         self.heavy = Some((after, give_way));
         self
     }
@@ -202,10 +214,12 @@ impl Budget {
         if now >= self.deadline {
             return Err(BudgetError::Timeout);
         }
-        if let (Some((after, give_way)), Some(began)) = (self.heavy, self.began.get())
-            && now.saturating_duration_since(*began) >= after
-        {
-            give_way();
+        if let (Some((after, give_way)), Some(began)) = (self.heavy, self.began.get()) {
+            match now.saturating_duration_since(*began) {
+                ran if ran >= after => give_way(Ran::Long),
+                ran if ran >= SHORT => give_way(Ran::NotShort),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -356,7 +370,8 @@ mod tests {
     #[test]
     fn threads_give_way_once_the_query_has_run_for_long() {
         static CALLS: AtomicU64 = AtomicU64::new(0);
-        let count = || {
+        let count = |ran| {
+            assert_eq!(ran, Ran::Long);
             CALLS.fetch_add(1, Ordering::Relaxed);
         };
         let long = Budget::new(BudgetLimits::default()).with_heavy(Duration::ZERO, count);
@@ -370,6 +385,25 @@ mod tests {
         short.begin();
         assert_eq!(short.check(), Ok(()));
         assert_eq!(CALLS.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn threads_let_others_pass_once_the_query_is_no_short_one() {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let count = |ran| {
+            assert_eq!(ran, Ran::NotShort);
+            CALLS.fetch_add(1, Ordering::Relaxed);
+        };
+        let hour = Duration::from_secs(3600);
+        let query = Budget::new(BudgetLimits::default()).with_heavy(hour, count);
+        let before = Instant::now();
+        query.begin();
+        let mut checks = 0_u32;
+        while CALLS.load(Ordering::Relaxed) == 0 {
+            assert_eq!(query.check(), Ok(()));
+            checks += 1;
+        }
+        assert!(before.elapsed() >= SHORT && checks > 1);
     }
 
     #[test]

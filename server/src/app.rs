@@ -18,12 +18,14 @@ use tokio::sync::Semaphore;
 use crate::active::ActiveQueries;
 use crate::api::{ApiError, Tenant};
 use crate::arrivals::{Arrivals, Protocol};
+use crate::at_once::AtOnce;
 use crate::config::Config;
 use crate::metrics::{Context, Family, Metrics};
 use crate::pairs::Pairs;
 use crate::priority;
 use crate::queries::QueryPool;
 use crate::rates::Rates;
+use crate::reuse::Reuse;
 use crate::tails::Tails;
 use crate::turns::{TurnError, TurnLimits};
 use crate::web::Web;
@@ -69,6 +71,10 @@ pub struct App {
     pub tails: Arc<Tails>,
     /// Running totals of delta points.
     pub accumulator: Accumulator,
+    /// Answers to range queries that may be reused.
+    pub reuse: Reuse,
+    /// Light queries that run on socket threads.
+    pub at_once: AtOnce,
     /// What all queries hold in memory, their answers included.
     pub query_memory: Arc<Account>,
     /// Remote reads that may run at a time: a slow client holds a worker, so most are kept free.
@@ -137,6 +143,8 @@ impl App {
             pairs: Pairs::new(config.pairs.clone()),
             tails: Arc::new(Tails::new(query.tails_max)),
             accumulator: Accumulator::new(config.otlp.delta_series_max),
+            at_once: AtOnce::default(),
+            reuse: Reuse::new(query.reuse_bytes_max.min(memory_budget_bytes / 50)),
             query_memory: Arc::new(Account::new(memory_budget_bytes / 2)),
             read_slots: Arc::new(Semaphore::new(read_slots(query.concurrency_max))),
             started: clock.now(),
@@ -168,7 +176,7 @@ impl App {
         let budget = budget.with_account(Arc::clone(&self.query_memory));
         match self.config.query.heavy_after {
             Duration::ZERO => budget,
-            after => budget.with_heavy(after, priority::lower),
+            after => budget.with_heavy(after, priority::give_way),
         }
     }
 
@@ -271,6 +279,8 @@ impl App {
         let stats: Option<StoreStats> = self.store.get().map(|store| store.stats());
         self.metrics.families(&Context {
             tails: &self.tails,
+            reuse: &self.reuse,
+            at_once: &self.at_once,
             arrivals: &self.arrivals,
             pairs: &self.pairs,
             pools: &[

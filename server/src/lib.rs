@@ -18,6 +18,8 @@
 //! | [`active`] | the queries that run now |
 //! | [`workers`] | the thread pools where all blocking work is done |
 //! | [`priority`] | long queries give way to short ones |
+//! | [`at_once`] | light queries, answered without a worker |
+//! | [`reuse`] | answers to range queries, kept for dashboards that refresh |
 //! | [`queries`], [`turns`] | the pool of queries, and whose query it runs next |
 //! | [`metrics`], [`self_metrics`] | the server's own metrics, served and stored |
 //! | [`rates`], [`arrivals`] | what each tenant may send in a second, and what arrived |
@@ -47,6 +49,7 @@ pub mod active;
 pub mod api;
 pub mod app;
 pub mod arrivals;
+pub mod at_once;
 pub mod body;
 pub mod commands;
 pub mod config;
@@ -59,6 +62,7 @@ pub mod pairs;
 pub mod priority;
 pub mod queries;
 pub mod rates;
+pub mod reuse;
 pub mod room;
 pub mod router;
 pub mod self_metrics;

@@ -15,6 +15,7 @@
 //! | `version` | what a reader sees: open generation, sealing generation, blocks |
 //! | `reader` | [`Reader`]: a version of one tenant, behind the seam to queries |
 //! | [`maintenance`] | seal, merge, retention, deletion, and the threads that run them |
+//! | `changes` | which times changed since when, so that answers computed before can be reused |
 //! | `deleted` | what tombstones delete of a block |
 //! | `snapshot`, `damage` | copies of a running store; damage of the WAL in words |
 //! | `disk` | room on the disk and the reserve of it |
@@ -64,6 +65,7 @@
 
 mod cache;
 pub mod catalog;
+mod changes;
 mod clock;
 mod config;
 mod damage;

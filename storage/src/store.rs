@@ -126,6 +126,7 @@ impl Store {
         open.wal.append(&Record { kind, received_at, tenant, verdicts, body })?;
         // Durable from here; what follows cannot fail.
         let late = write::apply(&open.generation, batch, &checked);
+        inner.catalog.changes().wrote(tenant, batch);
         let full = inner.is_full(&open);
         drop(open);
 
@@ -183,7 +184,29 @@ impl Store {
             oldest: inner.oldest(),
             warnings: Mutex::default(),
             stop: None,
+            series_max: u64::MAX,
         })
+    }
+
+    /// The number of the newest change of samples, for [`Store::changed_since`].
+    #[must_use]
+    pub fn changes_seen(&self) -> u64 {
+        self.inner.catalog.changes().seen()
+    }
+
+    /// The pieces of `range` in which samples of the tenant may have changed since
+    /// [`Store::changes_seen`] answered `seen`, in order; `None` if all of it may have.
+    ///
+    /// An answer computed with a reader that was made after `seen` was taken is right for all times
+    /// that are not named. It may be kept as of a younger number that was taken before this call.
+    #[must_use]
+    pub fn changed_since(
+        &self,
+        seen: u64,
+        tenant: &str,
+        range: TimeRange,
+    ) -> Option<Vec<TimeRange>> {
+        self.inner.catalog.changes().since(seen, tenant, range)
     }
 
     /// Writes all that is in the head to blocks.

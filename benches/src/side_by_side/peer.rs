@@ -106,6 +106,8 @@ impl Peer {
         match self.kind {
             Kind::Ephemeris => {
                 let mut flags = vec!["--self-metrics-interval".to_owned(), "0s".to_owned()];
+                // As with the peers, so that work is measured.
+                flags.extend(["--query.reuse-bytes-max".to_owned(), "0".to_owned()]);
                 flags.extend(self.flags.iter().cloned());
                 Server::start(&self.binary, dir, &flags)
             }

@@ -88,8 +88,9 @@ fn a_range_query_counts_by_step_and_what_is_pinned_at_each() {
     }
 }
 
-/// Floats, histograms and staleness markers by turns: each sample counts once, whatever its size,
-/// and a marker not at all; the counts of steps make up the sum.
+/// Floats, histograms and staleness markers by turns: a float counts one, a histogram its size in
+/// floats, less if its buckets are not asked for, and a marker nothing; the counts of steps make up
+/// the sum.
 #[test]
 fn histograms_and_markers_are_counted_alike_in_all_and_by_step() {
     let mut source = MemorySource::default();
@@ -113,15 +114,16 @@ fn histograms_and_markers_are_counted_alike_in_all_and_by_step() {
             }
         }
     }
-    // Of each four steps one meets a marker; a window of 40 s has three samples.
+    // Of each four steps one meets a marker and one a histogram, of 176 bytes and 24 more; a window
+    // of 40 s has two floats and a histogram.
     for (query, total) in [
         ("floats", 30),
-        ("mixed", 30),
+        ("mixed", 20 + 10 * 12),
         ("timestamp(mixed)", 30),
-        ("count(mixed)", 30),
-        ("count_over_time(mixed[40s])", 120),
-        ("histogram_count(mixed)", 30),
-        ("sum_over_time(mixed[40s:10s])", 120),
+        ("count(mixed)", 20 + 10 * 12),
+        ("count_over_time(mixed[40s])", 40 * (2 + 12)),
+        ("histogram_count(mixed)", 20 + 10 * 11),
+        ("sum_over_time(mixed[40s:10s])", 40 * (2 + 12)),
     ] {
         let expr = parse(query).expect("a valid query");
         let budget = Budget::new(BudgetLimits::default());

@@ -155,6 +155,8 @@ pub struct QueryConfig {
     pub series_max: u64,
     /// Live tails of logs one tenant may have.
     pub tails_max: usize,
+    /// Bytes of answers to range queries that are kept to be reused; 0 for none.
+    pub reuse_bytes_max: u64,
 }
 
 /// Settings of writes.
@@ -231,6 +233,7 @@ impl Default for Config {
                 lookback_ms: 300_000,
                 series_max: 20_000_000,
                 tails_max: 10,
+                reuse_bytes_max: 32 << 20,
             },
             ingest: IngestConfig { threads: 0, queue_max: 256 },
             otlp: OtlpConfig { options: OtlpOptions::default(), delta_series_max: 500_000 },

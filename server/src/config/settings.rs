@@ -392,6 +392,14 @@ pub static SETTINGS: &[Setting] = &[
         show: |c| c.query.tails_max.to_string(),
     },
     Setting {
+        key: "query.reuse_bytes_max",
+        value: "SIZE",
+        help: "Answers to range queries kept to be reused when a dashboard refreshes; at most 2 % \
+               of memory_budget, 0 is off",
+        set: |c, v| size(v, 0, 1 << 40).map(|v| c.query.reuse_bytes_max = v),
+        show: |c| format_bytes(c.query.reuse_bytes_max),
+    },
+    Setting {
         key: "ingest.threads",
         value: "N",
         help: "Threads that decode and store writes; 0 is two a core",

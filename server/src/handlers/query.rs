@@ -1,5 +1,6 @@
 //! `/api/v1/query` and `/api/v1/query_range`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,10 @@ use ephemeris_query::promql::annotations::Severity;
 use ephemeris_query::promql::ast::{Expr, ValueType};
 use ephemeris_query::promql::engine::{Engine, EngineOptions, RangeQuery};
 use ephemeris_query::promql::error::QueryError;
+use ephemeris_query::promql::light::is_light;
 use ephemeris_query::promql::parse::parse;
 use ephemeris_query::promql::result::Answer;
-use ephemeris_storage::{Reader, Stop};
+use ephemeris_storage::{Stop, Store};
 use http::HeaderMap;
 
 use crate::active::{ActiveQuery, Origin};
@@ -22,7 +24,9 @@ use crate::api::stats::{AnswerStats, StatsDetail};
 use crate::api::stream::{Keeping, Prepared};
 use crate::api::{ApiError, Form, Tenant};
 use crate::app::App;
+use crate::at_once::SERIES_MAX;
 use crate::metrics::QueryEnd;
+use crate::reuse::Asked;
 use crate::workers::CancelOnDrop;
 
 /// Most points of a series in the answer to a range query, as in Prometheus.
@@ -92,6 +96,22 @@ enum Times {
     Range(RangeQuery),
 }
 
+impl Times {
+    /// How many milliseconds from the first to the last, and how many there are.
+    fn extent(self) -> (i64, i64) {
+        match self {
+            Self::Instant(_) => (0, 1),
+            Self::Range(RangeQuery { start, end, step_ms }) => {
+                let span = end.0.saturating_sub(start.0);
+                (span, (span / step_ms.max(1)).saturating_add(1))
+            }
+        }
+    }
+}
+
+/// What answers a query: the server, its store, and whose data.
+type Data<'a> = (&'a App, &'a Store, &'a str);
+
 /// What both kinds of query share.
 struct QueryRequest {
     text: String,
@@ -151,39 +171,84 @@ impl QueryRequest {
         let store = app.store()?;
         let client = CancelOnDrop::default();
         let budget = Arc::new(app.budget(self.limits, client.flag()));
-        let listed = app.active.enter(self.listed(&tenant, times, &budget));
         let (asked, deadline) = (Instant::now(), budget.deadline());
-        let caller = tenant.clone();
+        let listed = app.active.enter(self.listed(&tenant, times, &budget));
+        let turn = app.queries.turn(tenant.as_str(), deadline).await?;
+        if let Some(answer) = self.at_once((app, &store, tenant.as_str()), times, asked) {
+            return Ok(answer);
+        }
         let worker_app = Arc::clone(app);
         let job = move |_: &mut crate::workers::Scratch| {
             let (began, queued) = (Instant::now(), asked.elapsed());
             budget.begin();
-            // The reader is made here, so that the answer has all that was acknowledged before.
-            let result = match store.reader(tenant.as_str()) {
-                Ok(reader) => {
-                    let reader = reader.with_stop(stop_of(&budget));
-                    self.evaluate(&reader, times, &budget)
-                }
-                Err(error) => Err(error.into()),
-            };
+            let data = (&*worker_app, &*store, tenant.as_str());
+            let result = self
+                .parsed(&budget)
+                .and_then(|expr| self.evaluate(data, (&expr, times), u64::MAX, &budget));
             let result = result.map(|answer| self.prepare(answer, queued, &budget));
             self.note_end(&worker_app, result.as_ref().err(), began.elapsed(), &budget);
             drop(listed);
             result
         };
-        let result = app.queries.run(caller.as_str(), deadline, job).await?;
+        let result = app.queries.run_in(turn, job).await?;
         drop(client);
         result
     }
 
-    fn evaluate(&self, reader: &Reader, times: Times, budget: &Budget) -> Result<Answer, ApiError> {
+    /// The answer to a light query, computed here and now; none if it is to be left to a worker,
+    /// errors included.
+    fn at_once(&self, data: Data<'_>, times: Times, asked: Instant) -> Option<Prepared> {
+        let (app, ..) = data;
+        let permit = app.at_once.permit(&self.text, times.extent())?;
+        let began = Instant::now();
+        let expr = parse(&self.text).ok().filter(is_light)?;
+        let budget = app.budget(permit.limits(self.limits), Arc::default());
+        let budget = Arc::new(budget);
+        budget.begin();
+        // A panic is met again, and counted, by the worker.
+        let evaluated = catch_unwind(AssertUnwindSafe(|| {
+            let answer = self.evaluate(data, (&expr, times), SERIES_MAX, &budget)?;
+            Ok::<_, ApiError>(self.prepare(answer, began - asked, &budget))
+        }));
+        let Ok(Ok(answer)) = evaluated else {
+            permit.exceeded();
+            return None;
+        };
+        permit.answered();
+        self.note_end(app, None, began.elapsed(), &budget);
+        Some(answer)
+    }
+
+    fn parsed(&self, budget: &Budget) -> Result<Expr, ApiError> {
         budget.check().map_err(QueryError::from)?;
-        let expr = parse(&self.text).map_err(|error| ApiError::parameter("query", error))?;
+        parse(&self.text).map_err(|error| ApiError::parameter("query", error))
+    }
+
+    /// Finds at most `series_max` series in one part of the store with one selector.
+    fn evaluate(
+        &self,
+        (app, store, tenant): Data<'_>,
+        (expr, times): (&Expr, Times),
+        series_max: u64,
+        budget: &Arc<Budget>,
+    ) -> Result<Answer, ApiError> {
+        // Before the reader, so that the reader has all changes up to this one.
+        let seen = store.changes_seen();
+        // It is made here, so that the answer has all that was acknowledged before.
+        let reader = store.reader(tenant)?.with_stop(stop_of(budget));
+        let reader = &reader.with_series_max(series_max);
+        let (engine, query) = (&self.engine, &*self.text);
         let answer = match times {
-            Times::Instant(at) => self.engine.instant(reader, &self.text, &expr, at, budget),
+            Times::Instant(at) => engine.instant(reader, query, expr, at, budget),
             Times::Range(range) => {
-                check_range_type(&expr)?;
-                self.engine.range(reader, &self.text, &expr, range, budget)
+                check_range_type(expr)?;
+                let asked =
+                    Asked { store, tenant, seen, reader, engine, query, expr, range, budget };
+                match self.detail {
+                    StatsDetail::None => app.reuse.range(&asked),
+                    // What it takes to answer is asked for, too.
+                    StatsDetail::Sums | StatsDetail::All => asked.compute(),
+                }
             }
         };
         Ok(answer?)

@@ -20,7 +20,9 @@ pub use self::family::{Counter, Family, Gauge, Histogram, Kind};
 pub use self::http::HttpMetrics;
 use self::received::Received;
 use crate::arrivals::{Arrivals, Protocol};
+use crate::at_once::AtOnce;
 use crate::pairs::Pairs;
+use crate::reuse::Reuse;
 use crate::tails::Tails;
 use crate::turns::TurnCounts;
 
@@ -164,6 +166,13 @@ impl Metrics {
             "Entries of tailed streams that were left out because the client was too slow.",
             tails.dropped,
         ));
+        reuse_families(&mut out, context.reuse);
+        let (answered, given_up) = context.at_once.counts();
+        out.push(Family::counters(
+            "ephemeris_query_at_once_total",
+            "Light queries answered without a worker, and those that were not light after all.",
+            ("result", &[("answered", answered), ("given_up", given_up)]),
+        ));
         process::families(&mut out);
         out.sort_by_key(|family| family.name);
         out
@@ -240,6 +249,10 @@ pub struct Context<'a> {
     pub store: Option<&'a StoreStats>,
     /// Who tails.
     pub tails: &'a Tails,
+    /// Answers that may be reused.
+    pub reuse: &'a Reuse,
+    /// Light queries.
+    pub at_once: &'a AtOnce,
     /// What arrived.
     pub arrivals: &'a Arrivals,
     /// Agents that send the same.
@@ -268,6 +281,26 @@ fn build_info() -> Family {
         point.labels.push(("version", env!("CARGO_PKG_VERSION").to_owned()));
     }
     family
+}
+
+fn reuse_families(out: &mut Vec<Family>, reuse: &Reuse) {
+    let counts = reuse.counts();
+    out.push(Family::counters(
+        "ephemeris_query_reuse_total",
+        "Range queries whose answers may be kept: served in part at least by an answer that was \
+         kept, or not.",
+        ("result", &[("hit", counts.hits), ("miss", counts.misses)]),
+    ));
+    out.push(Family::counter(
+        "ephemeris_query_reuse_steps_total",
+        "Steps of range queries taken from answers that were kept.",
+        counts.steps_reused,
+    ));
+    out.push(Family::gauge(
+        "ephemeris_query_reuse_bytes",
+        "Bytes of answers that are kept.",
+        count(counts.bytes),
+    ));
 }
 
 fn pair_families(out: &mut Vec<Family>, pairs: &Pairs) {
@@ -359,6 +392,8 @@ mod tests {
             turns: &turns,
             store: Some(&stats),
             tails: &tails,
+            reuse: &Reuse::new(0),
+            at_once: &AtOnce::new(0),
             arrivals: &arrivals,
             pairs: &Pairs::new(crate::pairs::PairConfig::default()),
             memory_budget_bytes: 1,

@@ -1,5 +1,6 @@
 //! Tests of the server over HTTP: one file per concern, the routes mirrored in `endpoints`.
 
+mod at_once;
 mod bad_input;
 mod commands;
 mod contract;
@@ -23,6 +24,7 @@ mod pairs;
 mod process;
 mod reads;
 mod receiver;
+mod reuse;
 mod scripts;
 mod statistics;
 mod support;

@@ -61,6 +61,8 @@ impl Catalog {
             let mut told = self.told.lock();
             if told.len() < TOLD_MAX && told.insert((block, text.to_owned())) {
                 tracing::error!(block = block.0, "{text}");
+                // Answers lack something from now on, and say so.
+                self.changes.all();
             }
         }
         let mut journal = self.journal.lock();
@@ -109,6 +111,7 @@ impl Catalog {
         batch.put(keys::numbered_key(keys::row::NOTE, BlockId(number)), note.encode());
         self.write(&mut journal, batch)?;
         self.state.write().notes.insert(number, note);
+        self.changes.all();
         Ok(())
     }
 
@@ -139,6 +142,7 @@ impl Catalog {
         numbers.iter().map(key).for_each(|key| batch.delete(key));
         self.write(&mut journal, batch)?;
         self.state.write().notes.retain(|_, note| !old(note));
+        self.changes.all();
         Ok(())
     }
 }

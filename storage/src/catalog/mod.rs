@@ -27,6 +27,7 @@ pub use self::log_tombstone::LogTombstone;
 use self::metadata::MetadataTable;
 pub use self::row::{BlockId, BlockRow, Payload};
 pub use self::tombstone::Tombstone;
+use crate::changes::Changes;
 use crate::encoding::{Damage, Input};
 use crate::error::{AtPlace, Error, Result};
 use crate::faults::{Faults, Place};
@@ -60,6 +61,7 @@ pub struct Catalog {
     journal: Mutex<Journal>,
     told: Mutex<Told>,
     faults: Arc<Faults>,
+    changes: Changes,
 }
 
 #[derive(Clone, Default)]
@@ -94,6 +96,7 @@ impl Catalog {
             journal: Mutex::new(journal),
             told: Mutex::default(),
             faults,
+            changes: Changes::default(),
         };
         catalog.check_format()?;
         *catalog.state.write() = state_of(&recover::rows_of(&catalog.rocks)?)?;
@@ -115,6 +118,7 @@ impl Catalog {
             journal: Mutex::new(Journal::new(copy)),
             told: Mutex::default(),
             faults: Arc::default(),
+            changes: Changes::default(),
         })
     }
 
@@ -122,6 +126,11 @@ impl Catalog {
     #[must_use]
     pub const fn rocks(&self) -> &Arc<Rocks> {
         &self.rocks
+    }
+
+    /// Which times changed since when.
+    pub(crate) const fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Refuses the directory of a newer version; marks a new one with this version.

@@ -79,6 +79,8 @@ impl Inner {
         next.tombstones = self.catalog.tombstones();
         next.log_tombstones = self.catalog.open_log_tombstones();
         *current = Arc::new(next);
+        drop(current);
+        self.catalog.changes().all();
     }
 
     /// Rewrites the blocks that hold something deleted.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use ephemeris_model::{TimeRange, TimestampMs};
 
 use super::compact::{self, MergeError};
-use crate::catalog::{BlockId, BlockRow, CatalogChange, LogTombstone};
+use crate::catalog::{BlockId, BlockRow, CatalogChange, LogTombstone, Payload};
 use crate::error::Result;
 use crate::faults::Place;
 use crate::metrics::block::{Block, BlockWriter};
@@ -114,11 +114,18 @@ impl Inner {
     pub(super) fn replace_blocks(&self, removed: &[BlockId], added: Vec<Arc<Block>>) {
         let mut current = self.version.write();
         let mut next = Version::clone(&current);
+        let came: Vec<Payload> = added.iter().map(|block| block.row().payload).collect();
         let out = next.replace(removed, added);
         next.tombstones = self.catalog.tombstones();
         next.log_tombstones = self.catalog.open_log_tombstones();
         *current = Arc::new(next);
         drop(current);
+        // A merge changes no answer, unless something is wrong with it. Then at least it does not
+        // show for some steps and not for others.
+        let mut payloads = out.iter().map(|block| block.row().payload).chain(came);
+        if payloads.any(|payload| payload == Payload::Samples) {
+            self.catalog.changes().all();
+        }
         self.work.retired.lock().extend(out);
     }
 }

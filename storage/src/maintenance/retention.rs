@@ -37,6 +37,8 @@ impl Inner {
         }
         drop(version);
         self.replace_blocks(&removed, Vec::new());
+        // One that could not be opened is told of no more.
+        self.catalog.changes().all();
         Ok(())
     }
 }

@@ -39,6 +39,8 @@ pub struct Reader {
     pub(crate) warnings: Mutex<Vec<String>>,
     /// Whether the caller wants nothing any more.
     pub(crate) stop: Option<Stop>,
+    /// Series of one selection in one part at most.
+    pub(crate) series_max: u64,
 }
 
 impl Reader {
@@ -48,6 +50,20 @@ impl Reader {
     pub fn with_stop(mut self, stop: Stop) -> Self {
         self.stop = Some(stop);
         self
+    }
+
+    /// The same, which ends a selection of more series with [`SourceError::Limit`], before it looks at
+    /// their labels.
+    #[must_use]
+    pub const fn with_series_max(mut self, series_max: u64) -> Self {
+        self.series_max = series_max;
+        self
+    }
+
+    /// What is older is past the retention, and in no answer.
+    #[must_use]
+    pub const fn oldest(&self) -> TimestampMs {
+        self.oldest
     }
 
     /// The range without what is past the retention.
@@ -101,7 +117,8 @@ impl Source for Reader {
         let found = self.parts(range);
         let part_count = found.as_ref().map_or(0, |(_, parts)| parts.len());
         let catalog = Arc::clone(&self.catalog);
-        let mut selection = Selection::new(catalog, range, self.stop.clone(), part_count);
+        let limits = (self.stop.clone(), self.series_max);
+        let mut selection = Selection::new(catalog, range, limits, part_count);
         self.catalog.missing(range).into_iter().for_each(|text| selection.warn(text));
         if let Some((tenant, parts)) = found {
             for part in parts {

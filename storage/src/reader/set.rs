@@ -17,7 +17,7 @@ use super::{Stop, WARNINGS_MAX, source_error};
 use crate::catalog::Catalog;
 use crate::deleted::Deleted;
 use crate::encoding::put_bytes;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::block;
 use crate::metrics::samples::{SeriesSamples, Wanted};
 use crate::series::TenantId;
@@ -43,6 +43,7 @@ pub(super) struct Selection {
     warnings: Mutex<Vec<String>>,
     read: Mutex<ReadStats>,
     stop: Option<Stop>,
+    series_max: u64,
 }
 
 /// What one part has of the selected series.
@@ -62,11 +63,11 @@ enum Joined {
 }
 
 impl Selection {
-    /// A selection of no series yet, of `part_count` parts.
+    /// A selection of no series yet, of `part_count` parts, each of at most so many series.
     pub(super) fn new(
         catalog: Arc<Catalog>,
         range: TimeRange,
-        stop: Option<Stop>,
+        (stop, series_max): (Option<Stop>, u64),
         part_count: usize,
     ) -> Self {
         Self {
@@ -80,6 +81,7 @@ impl Selection {
             warnings: Mutex::default(),
             read: Mutex::default(),
             stop,
+            series_max,
         }
     }
 
@@ -124,6 +126,11 @@ impl Selection {
     ) -> Result<()> {
         let since = Since { start: self.range.start, stop: self.stop.as_ref() };
         let ids = part.select(tenant, matchers, since)?;
+        if ids.len() > self.series_max {
+            let text =
+                format!("a selection finds {} series; limit is {}", ids.len(), self.series_max);
+            return Err(Error::Limit(text));
+        }
         series.reserve(usize::try_from(ids.len()).unwrap_or(0));
         let Self { labels, places, seed, joined, .. } = self;
         // There are never as many series in memory.

@@ -12,6 +12,7 @@ use super::lookback::Lookback;
 use super::prepare::{Starts, cleaned, with_told_resets};
 use super::read::{Absorb, Visit, Wanted, in_parallel, read_all, stripes};
 use super::slide::{Slide, Slider};
+use super::weight::weigh;
 use super::{Context, arithmetic, describe, merge, with_scalar};
 use crate::promql::ast::Extension;
 use crate::promql::error::QueryError;
@@ -389,7 +390,7 @@ impl<'c, 'a, 'p, S: Sink> Worker<'c, 'a, 'p, S> {
                     let name = visible_name(self.context, out);
                     link.looked_at +=
                         slider.run(params, &self.scratch, &name, out, self.context.budget)?;
-                    slider.tally(&mut link.per_step);
+                    link.looked_at += slider.tally(&self.scratch, weigh(false), &mut link.per_step);
                     out.drop_name |= drops_name(windows.function);
                 }
             }
@@ -458,7 +459,8 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
                     _ => samples,
                 };
                 self.looked_at += self.lookback.fill(selector, grid, samples, &mut self.out);
-                Lookback::tally(&self.out, &mut self.per_step);
+                let weigh = weigh(selector.samples.stats_only);
+                self.looked_at += Lookback::tally(&self.out, weigh, &mut self.per_step);
                 self.out.drop_name = selector.give != Give::Value;
             }
             Base::Windows(windows, params) => {
@@ -478,7 +480,8 @@ impl<S: Sink> Visit for Worker<'_, '_, '_, S> {
                 let name = self.out.labels.clone();
                 self.looked_at +=
                     slider.run(params, samples, &name, &mut self.out, self.context.budget)?;
-                slider.tally(&mut self.per_step);
+                self.looked_at +=
+                    slider.tally(samples, weigh(input.stats_only), &mut self.per_step);
                 self.out.drop_name = drops_name(windows.function);
             }
             Base::Vector(_) => return Ok(()),

@@ -8,6 +8,7 @@ use super::batch::StepSeries;
 use super::key::without_name;
 use super::merge::{self, Overlap};
 use super::read::{Absorb, Visit, Wanted, read_all};
+use super::weight::whole;
 use crate::budget::Load;
 use crate::promql::ast::{AggregateOp, Extension};
 use crate::promql::error::QueryError;
@@ -201,7 +202,8 @@ fn stored(
     let make = || Keep { context, kept: Vec::new() };
     let kept = read_all(context, (&*set, Wanted::All), &make, &|keep| Kept(keep.kept))?;
     let mut matrix = kept.map_or_else(Vec::new, |kept| kept.0);
-    let looked_at = matrix.iter().map(|s| (s.floats.len() + s.histograms.len()) as u64).sum();
+    let histograms = |s: &MatrixSeries| s.histograms.iter().map(|(_, one)| whole(one)).sum::<u64>();
+    let looked_at = matrix.iter().map(|s| s.floats.len() as u64 + histograms(s)).sum();
     context.count_looked_at(grid.role, looked_at, &[looked_at]);
     matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(AnswerValue::Matrix(matrix))

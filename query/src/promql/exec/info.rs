@@ -9,6 +9,7 @@ use super::batch::StepSeries;
 use super::held::Held;
 use super::lookback::Lookback;
 use super::read::{Absorb, Visit, Wanted, read_all};
+use super::weight;
 use crate::promql::ast::{Extension, Position};
 use crate::promql::error::QueryError;
 use crate::promql::functions::{InfoCall, InfoSeries};
@@ -62,9 +63,9 @@ impl Visit for Reader<'_> {
     ) -> Result<(), QueryError> {
         let mut newest = StepSeries::absent(set.labels(index), self.grid.count);
         let mut lookback = Lookback::default();
-        let looked_at = lookback.fill(self.selector, &self.grid, samples, &mut newest);
+        let mut looked_at = lookback.fill(self.selector, &self.grid, samples, &mut newest);
         let mut per_step = vec![0; self.grid.count];
-        Lookback::tally(&newest, &mut per_step);
+        looked_at += Lookback::tally(&newest, weight::whole, &mut per_step);
         self.context.count_looked_at(self.grid.role, looked_at, &per_step);
         let has_histogram = newest.histograms.iter().any(Option::is_some);
         if newest.is_empty() {

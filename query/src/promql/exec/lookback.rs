@@ -4,6 +4,7 @@ use ephemeris_model::{SampleBuffer, is_stale};
 
 use super::batch::{Point, StepSeries};
 use super::slide::place;
+use super::weight::Weigh;
 use crate::promql::ast::Extension;
 use crate::promql::functions::{Notes, Window, smoothed_point};
 use crate::promql::plan::{Give, Grid, Selector};
@@ -76,12 +77,18 @@ impl Lookback {
         looked_at
     }
 
-    /// Adds one to the count of each step whose newest sample of the last series is in `out`, be it
-    /// a float or a histogram: what [`fill`](Self::fill) counts in all.
-    pub(super) fn tally(out: &StepSeries, per_step: &mut [u64]) {
+    /// Adds to the count of each step whose newest sample of the last series is in `out`. Answers what
+    /// histograms among them count beyond one each, which [`fill`](Self::fill) counts them for.
+    pub(super) fn tally(out: &StepSeries, weigh: Weigh, per_step: &mut [u64]) -> u64 {
         for (step, count) in per_step.iter_mut().enumerate() {
-            *count += u64::from(out.point(step).is_some());
+            *count += match out.point(step) {
+                None => 0,
+                Some(Point::Float(_)) => 1,
+                Some(Point::Histogram(histogram)) => weigh(&histogram),
+            };
         }
+        let more = out.histograms.iter().flatten().map(|one| weigh(one).saturating_sub(1));
+        more.sum()
     }
 
     fn fit(&mut self, selector: &Selector, grid: &Grid, timestamps: &[i64]) {

@@ -31,6 +31,7 @@ mod read;
 mod scalar;
 mod set;
 mod slide;
+mod weight;
 mod whole;
 mod with_scalar;
 

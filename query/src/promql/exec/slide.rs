@@ -3,6 +3,7 @@
 use ephemeris_model::{Labels, SampleBuffer, is_stale};
 
 use super::batch::StepSeries;
+use super::weight::Weigh;
 use crate::budget::Budget;
 use crate::promql::ast::Extension;
 use crate::promql::error::QueryError;
@@ -116,11 +117,34 @@ impl Slider {
         Ok(self.in_windows)
     }
 
-    /// Adds the samples in the windows of the last series to the counts of their steps.
-    pub(super) fn tally(&self, per_step: &mut [u64]) {
+    /// Adds the samples in the windows of the last series to the counts of their steps. Answers what
+    /// histograms among them count beyond one each.
+    pub(super) fn tally(&self, samples: &SampleBuffer, weigh: Weigh, per_step: &mut [u64]) -> u64 {
         for (count, (from, to)) in per_step.iter_mut().zip(&self.windows) {
             *count += u64::from(to - from);
         }
+        let histograms = &samples.histograms;
+        if histograms.is_empty() {
+            return 0;
+        }
+        // What those before each count beyond one.
+        let mut sums = Vec::with_capacity(histograms.len() + 1);
+        sums.push(0);
+        let more = histograms.iter().map(|(_, one)| weigh(one).saturating_sub(1));
+        sums.extend(more.scan(0, |sum, more| {
+            *sum += more;
+            Some(*sum)
+        }));
+        let before = |index| sums[histograms.partition_point(|(at, _)| *at < index)];
+        let mut all = 0;
+        for (step, &(from, to)) in self.windows.iter().enumerate() {
+            let more: u64 = before(to) - before(from);
+            all += more;
+            if let Some(count) = per_step.get_mut(step) {
+                *count += more;
+            }
+        }
+        all
     }
 
     /// Finds the windows over samples at `timestamps`.

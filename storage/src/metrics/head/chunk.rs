@@ -219,11 +219,12 @@ impl Chunk {
         }
     }
 
-    /// All bytes of the chunk and [`PADDING`], joined in `bytes`.
-    fn gather(&self, arena: &Arena, bytes: &mut Vec<u8>) {
+    /// All bytes of the chunk and [`PADDING`], joined in `bytes`; answers how many samples they hold,
+    /// for [`decode`].
+    pub(super) fn gather(&self, arena: &Arena, bytes: &mut Vec<u8>) -> u32 {
         bytes.clear();
         if self.count == 0 {
-            return;
+            return 0;
         }
         let (mut number, mut ordinal) = (self.first, 0);
         while number != self.segment {
@@ -236,13 +237,13 @@ impl Chunk {
         let last = arena.segment(number, ordinal);
         bytes.extend_from_slice(&last[LINK_BYTES..usize::from(self.position)]);
         bytes.extend_from_slice(&PADDING);
+        self.count
     }
 
     /// Appends all samples to `out`; `scratch` is for bytes.
     pub(super) fn read(&self, arena: &Arena, scratch: &mut Vec<u8>, out: &mut SeriesSamples) {
-        self.gather(arena, scratch);
-        let decoded = decode(scratch, self.count, out);
-        debug_assert!(decoded.is_some(), "a chunk decodes to what was pushed");
+        let count = self.gather(arena, scratch);
+        decode(scratch, count, out);
     }
 }
 
@@ -356,7 +357,13 @@ fn kept_interval(interval: i64) -> i32 {
 const PADDING: [u8; 8] = [0; 8];
 
 /// Decodes `count` samples from bytes with [`PADDING`]; `None` if the bytes do not hold them.
-fn decode(bytes: &[u8], count: u32, out: &mut SeriesSamples) -> Option<()> {
+/// Appends the `count` samples of the bytes of a chunk to `out`.
+pub(super) fn decode(bytes: &[u8], count: u32, out: &mut SeriesSamples) {
+    let decoded = decode_all(bytes, count, out);
+    debug_assert!(decoded.is_some(), "a chunk decodes to what was pushed");
+}
+
+fn decode_all(bytes: &[u8], count: u32, out: &mut SeriesSamples) -> Option<()> {
     let start = out.timestamps.len();
     out.timestamps.resize(start + count as usize, 0);
     out.values.resize(start + count as usize, 0.0);

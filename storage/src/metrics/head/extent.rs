@@ -203,6 +203,19 @@ impl Extent {
             .collect()
     }
 
+    /// The bytes of the chunk of a series, and how many samples they hold, if that is all there is of
+    /// the series: whoever reads it decodes them ([`super::chunk::decode`]) without holding up the
+    /// others that want something of the extent.
+    pub(super) fn gather(&mut self, index: u16, bytes: &mut Vec<u8>) -> Option<u32> {
+        self.sort_late();
+        let late = self.late.partition_point(|row| row.index < index);
+        let more = self.late.get(late).is_some_and(|row| row.index == index)
+            || self.starts.contains_key(&index)
+            || self.others.contains_key(&index);
+        let chunk = self.chunks.get(usize::from(index));
+        (!more).then(|| chunk.map_or(0, |chunk| chunk.gather(&self.arena, bytes)))
+    }
+
     /// All samples of a series, in order. `scratch` is for bytes.
     pub(super) fn read(&mut self, index: u16, scratch: &mut Vec<u8>, out: &mut SeriesSamples) {
         out.clear();

@@ -10,6 +10,7 @@ use ephemeris_model::{Exemplar, TimeRange, TimestampMs};
 use parking_lot::{Mutex, MutexGuard};
 use roaring::RoaringBitmap;
 
+use super::chunk;
 use super::extent::{Extent, ExtentBytes, Float};
 use super::identity::{EXTENT_SERIES, EXTENTS_MAX, Identity};
 use crate::logs::head::LogHead;
@@ -158,9 +159,15 @@ impl Generation {
 
     /// All samples of a series, in order. `scratch` is for bytes.
     pub(crate) fn read(&self, id: u32, scratch: &mut Vec<u8>, out: &mut SeriesSamples) {
-        match self.extent(id) {
-            Some(extent) => extent.lock().read(place(id), scratch, out),
-            None => out.clear(),
+        out.clear();
+        let Some(extent) = self.extent(id) else { return };
+        let mut extent = extent.lock();
+        match extent.gather(place(id), scratch) {
+            None => extent.read(place(id), scratch, out),
+            Some(count) => {
+                drop(extent);
+                chunk::decode(scratch, count, out);
+            }
         }
     }
 

@@ -1,0 +1,32 @@
+//! Queries that look light: answered the same whether they are or not.
+
+use crate::support::{TestServer, encode, request, series};
+
+#[tokio::test]
+async fn what_only_looks_light_is_answered_by_a_worker() {
+    let server = TestServer::start().await;
+    let now = server.app.clock.now().0;
+    let places: Vec<String> = (0..40).map(|i| i.to_string()).collect();
+    let labels = |place| [("__name__", "m"), ("job", "x"), ("place", place)];
+    let all = places.iter().map(|place| series(&labels(&**place), &[(now, 1.0)]));
+    server.write(&request(all.collect())).await;
+    let ask = async |query: &str| {
+        let path = format!("/api/v1/query?query={}&time={}", encode(query), now / 1000 + 1);
+        server.get(&path).await.json()["data"]["result"].clone()
+    };
+    let given_up = || server.app.at_once.counts().1.get();
+    for _ in 0..3 {
+        let one = ask("m{job=\"x\",place=\"7\"}").await;
+        assert_eq!(one.as_array().map(Vec::len), Some(1), "{one}");
+    }
+    let before = given_up();
+    for _ in 0..3 {
+        let sum = ask("sum(m{job=\"x\"})").await;
+        assert_eq!(sum[0]["value"][1], "40");
+    }
+    // Where there is a core to spare it was tried, and not each time, unless a minute began.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let tried = given_up() - before;
+    assert!(if cores > 1 { (1..3).contains(&tried) } else { tried == 0 }, "{tried} times");
+    server.stop().await;
+}
