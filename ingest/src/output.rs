@@ -1,5 +1,6 @@
 //! Writes series as a remote-write 2.0 message, not compressed: the form in which the WAL keeps
-//! what was translated.
+//! what was translated. Series refer to names and values, or to parts of label sets; in one message
+//! all of them to the same.
 
 use hashbrown::HashMap;
 
@@ -30,6 +31,8 @@ pub(crate) struct Output {
     symbols: HashMap<Box<str>, Symbol>,
     /// Fields 4: the texts.
     texts: Vec<u8>,
+    /// How many there are.
+    text_count: u32,
     /// Fields 5: the series.
     series: Vec<u8>,
     /// The series being written.
@@ -48,6 +51,7 @@ impl Output {
         let mut output = Self {
             symbols: HashMap::new(),
             texts: Vec::new(),
+            text_count: 0,
             series: Vec::new(),
             open: Vec::new(),
             nested: Vec::new(),
@@ -73,29 +77,34 @@ impl Output {
         if let Some(&number) = self.symbols.get(text) {
             return Ok(number);
         }
-        self.take(SYMBOL_BYTES + 2 * text.len())?;
-        let number = u32::try_from(self.symbols.len())
-            .map_err(|_| IngestError::BatchTooLarge { limit: self.limit })?;
-        bytes(&mut self.texts, 4, text.as_bytes());
+        self.take(SYMBOL_BYTES + text.len())?;
+        let number = self.part(text.as_bytes())?;
         self.symbols.insert(text.into(), number);
         Ok(number)
     }
 
-    /// Begins a series with these labels.
-    pub(crate) fn open(&mut self, labels: &[[Symbol; 2]]) {
-        self.open_with(labels.iter().copied());
+    /// Adds bytes to what series may refer to, also if they are there already; gives their number.
+    pub(crate) fn part(&mut self, content: &[u8]) -> Result<Symbol, IngestError> {
+        self.take(content.len() + 6)?;
+        let too_large = IngestError::BatchTooLarge { limit: self.limit };
+        let number = self.text_count;
+        self.text_count = number.checked_add(1).ok_or(too_large)?;
+        bytes(&mut self.texts, 4, content);
+        Ok(number)
+    }
+
+    /// Begins a series with the labels in these parts.
+    #[inline]
+    pub(crate) fn open_parts(&mut self, parts: &[Symbol]) {
+        self.open.clear();
+        let start = begin(&mut self.open, 1);
+        parts.iter().for_each(|number| varint(&mut self.open, u64::from(*number)));
+        end(&mut self.open, start);
     }
 
     /// Begins a series with these labels.
-    #[inline]
-    pub(crate) fn open_with(&mut self, labels: impl Iterator<Item = [Symbol; 2]>) {
-        self.open.clear();
-        let start = begin(&mut self.open, 1);
-        for [name, value] in labels {
-            varint(&mut self.open, u64::from(name));
-            varint(&mut self.open, u64::from(value));
-        }
-        end(&mut self.open, start);
+    pub(crate) fn open(&mut self, labels: &[[Symbol; 2]]) {
+        self.open_parts(labels.as_flattened());
     }
 
     /// A float sample of the open series, from data point `point`.
@@ -115,6 +124,31 @@ impl Output {
         number(&mut self.open, 3, start_ms.cast_unsigned());
         end(&mut self.open, start);
         Ok(())
+    }
+
+    /// A series that has these references, a float sample from data point `point`, at and since
+    /// these times, and nothing else.
+    #[inline]
+    pub(crate) fn plain(
+        &mut self,
+        point: u32,
+        references: &[Symbol],
+        (timestamp_ms, start_ms): (i64, i64),
+        value: f64,
+    ) -> Result<(), IngestError> {
+        self.sample_points.push(point);
+        let from = self.series.len();
+        let series = begin(&mut self.series, 5);
+        let start = begin(&mut self.series, 1);
+        references.iter().for_each(|number| varint(&mut self.series, u64::from(*number)));
+        end(&mut self.series, start);
+        let start = begin(&mut self.series, 2);
+        double(&mut self.series, 1, value);
+        number(&mut self.series, 2, timestamp_ms.cast_unsigned());
+        number(&mut self.series, 3, start_ms.cast_unsigned());
+        end(&mut self.series, start);
+        end(&mut self.series, series);
+        self.take(ORIGIN_BYTES + self.series.len() - from)
     }
 
     /// A histogram of the open series, as an encoded message.

@@ -24,6 +24,7 @@ use crate::priority;
 use crate::queries::QueryPool;
 use crate::rates::Rates;
 use crate::tails::Tails;
+use crate::translations::Translations;
 use crate::turns::{TurnError, TurnLimits};
 use crate::workers::{Pool, PoolConfig, PoolError};
 
@@ -67,6 +68,8 @@ pub struct App {
     pub tails: Arc<Tails>,
     /// Running totals of delta points.
     pub accumulator: Accumulator,
+    /// What translation of OTLP knows from earlier requests.
+    pub translations: Translations,
     /// What all queries hold in memory, their answers included.
     pub query_memory: Arc<Account>,
     /// Remote reads that may run at a time: a slow client holds a worker, so most are kept free.
@@ -127,6 +130,7 @@ impl App {
             pairs: Pairs::new(config.pairs.clone()),
             tails: Arc::new(Tails::new(query.tails_max)),
             accumulator: Accumulator::new(config.otlp.delta_series_max),
+            translations: Translations::new(config.otlp.cache_bytes_max, ingest),
             query_memory: Arc::new(Account::new(memory_budget_bytes / 2)),
             read_slots: Arc::new(Semaphore::new(read_slots(query.concurrency_max))),
             started: clock.now(),

@@ -65,5 +65,6 @@ pub mod server;
 pub mod shutdown;
 pub mod tails;
 pub mod totals;
-pub mod turns;
+mod translations;
+mod turns;
 pub mod workers;
