@@ -46,7 +46,34 @@ pub(crate) struct Output {
     limit: usize,
 }
 
+/// Bytes of the parts of a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sizes {
+    texts: usize,
+    series: usize,
+    samples: usize,
+}
+
 impl Output {
+    /// A message that will be about as large as one that had these sizes.
+    pub(crate) fn sized(limit: usize, sizes: Sizes) -> Self {
+        let mut output = Self::new(limit);
+        // All of it is put together behind the texts.
+        output.texts.reserve((sizes.texts + sizes.series).min(limit));
+        output.series.reserve(sizes.series.min(limit));
+        output.sample_points.reserve(sizes.samples.min(limit / ORIGIN_BYTES));
+        output
+    }
+
+    /// Its sizes so far.
+    pub(crate) const fn sizes(&self) -> Sizes {
+        Sizes {
+            texts: self.texts.len(),
+            series: self.series.len(),
+            samples: self.sample_points.len(),
+        }
+    }
+
     pub(crate) fn new(limit: usize) -> Self {
         let mut output = Self {
             symbols: HashMap::new(),
@@ -137,18 +164,28 @@ impl Output {
         value: f64,
     ) -> Result<(), IngestError> {
         self.sample_points.push(point);
-        let from = self.series.len();
-        let series = begin(&mut self.series, 5);
-        let start = begin(&mut self.series, 1);
-        references.iter().for_each(|number| varint(&mut self.series, u64::from(*number)));
-        end(&mut self.series, start);
-        let start = begin(&mut self.series, 2);
-        double(&mut self.series, 1, value);
-        number(&mut self.series, 2, timestamp_ms.cast_unsigned());
-        number(&mut self.series, 3, start_ms.cast_unsigned());
-        end(&mut self.series, start);
-        end(&mut self.series, series);
-        self.take(ORIGIN_BYTES + self.series.len() - from)
+        let mut room = Room::default();
+        // Tags and lengths, which are below 128, come when what they are about is there.
+        room.at = 4;
+        references.iter().for_each(|number| room.varint(u64::from(*number)));
+        let sample = room.at;
+        room.at += 3;
+        room.bytes(&value.to_bits().to_le_bytes());
+        for (tag, time) in [(2 << 3, timestamp_ms), (3 << 3, start_ms)] {
+            if time != 0 {
+                room.bytes(&[tag]);
+                room.varint(time.cast_unsigned());
+            }
+        }
+        let all = room.at;
+        room.head(0, 5, all);
+        room.head(2, 1, sample);
+        room.head(sample, 2, all);
+        room.set(sample + 2, 1 << 3 | 1);
+        let written = room.all.get(..all).unwrap_or_default();
+        self.take(ORIGIN_BYTES + written.len())?;
+        self.series.extend_from_slice(written);
+        Ok(())
     }
 
     /// A histogram of the open series, as an encoded message.
@@ -190,6 +227,51 @@ impl Output {
     pub(crate) fn finish(mut self) -> (Vec<u8>, Vec<u32>, Vec<u32>) {
         self.texts.append(&mut self.series);
         (self.texts, self.sample_points, self.histogram_points)
+    }
+}
+
+/// A series of few references and one sample, on the way to its message.
+struct Room {
+    all: [u8; 96],
+    at: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { all: [0; 96], at: 0 }
+    }
+}
+
+impl Room {
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.all.get_mut(self.at..self.at + bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        self.at += bytes.len();
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes(&[value.to_le_bytes()[0] | 0x80]);
+            value >>= 7;
+        }
+        self.bytes(&[value.to_le_bytes()[0]]);
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize, byte: u8) {
+        if let Some(room) = self.all.get_mut(at) {
+            *room = byte;
+        }
+    }
+
+    /// Tag and length, at `at`, of a field of bytes that ends at `end`.
+    #[inline]
+    fn head(&mut self, at: usize, field: u8, end: usize) {
+        self.set(at, field << 3 | 2);
+        self.set(at + 1, u8::try_from(end - at - 2).unwrap_or(0));
     }
 }
 
@@ -248,4 +330,31 @@ pub(crate) fn double(out: &mut Vec<u8>, field: u32, value: f64) {
 /// Undoes [`crate::wire::zigzag`].
 pub(crate) const fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_plain_series_is_written_as_any_other(
+            references in vec(any::<u32>(), 0..=3),
+            timestamp_ms in prop_oneof![Just(0), 0..i64::MAX, any::<i64>()],
+            start_ms in prop_oneof![Just(0), any::<i64>()],
+            bits in any::<u64>(),
+        ) {
+            let value = f64::from_bits(bits);
+            let mut plain = Output::new(1 << 10);
+            plain.plain(7, &references, (timestamp_ms, start_ms), value).expect("small");
+            let mut other = Output::new(1 << 10);
+            other.open_parts(&references);
+            other.sample(7, timestamp_ms, value, start_ms).expect("small");
+            other.close(FamilyInfo::default()).expect("small");
+            prop_assert_eq!(plain.finish(), other.finish());
+        }
+    }
 }

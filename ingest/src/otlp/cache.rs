@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::IngestError;
-use crate::output::{Output, Symbol};
+use crate::output::{Output, Sizes, Symbol};
 use crate::remote_write::replica::ReplicaLabels;
 use crate::wire::Reader;
 
@@ -82,6 +82,8 @@ pub struct Cache {
     next: usize,
     pub(super) families: Vec<Result<Family, BadFamily>>,
     pub(super) parts: Parts,
+    /// Of the message of the last request.
+    pub(super) sizes: Sizes,
 }
 
 /// A metric of which no point can be used.
@@ -124,6 +126,7 @@ impl Cache {
             next: 0,
             families: Vec::new(),
             parts: Parts::default(),
+            sizes: Sizes::default(),
         }
     }
 

@@ -115,20 +115,22 @@ pub fn translate(
     replicas: Option<Replicas<'_>>,
 ) -> Result<Translated, IngestError> {
     cache.begin(options);
+    let out = Output::sized(limits.batch_bytes_max, cache.sizes);
     let mut walk = Walk {
         options,
         deltas,
         cache,
         replicas,
         pairs: PairPoints::default(),
-        out: Output::new(limits.batch_bytes_max),
+        out,
         attributes: Vec::new(),
         told_target_info: false,
         points: 0,
         refused: Refused::default(),
     };
     each(Reader::new(message), 1, "resource metrics", |part| walk.resource(part))?;
-    let Walk { out, points, refused, pairs, .. } = walk;
+    let Walk { out, points, refused, pairs, cache, .. } = walk;
+    cache.sizes = out.sizes();
     let (body, sample_points, histogram_points) = out.finish();
     let empty = sample_points.is_empty() && histogram_points.is_empty();
     Ok(Translated {

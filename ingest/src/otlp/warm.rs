@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 use prost::Message as _;
 
 use super::cache::Cache;
+use super::keys::Keys;
 use super::labels::{Pair, ResourceLabels, point_labels, scope_labels, set};
 use super::message::{Data, DataKind, Temporality, Texts, each, resource, scope};
 use super::naming::{NameKind, metric_name};
 use super::options::{ExplicitHistograms, Options};
-use super::point::Point;
+use super::point::{PlainNumber, Point, PointValue, int_value};
 use super::reference::requests::requests;
 use super::tests::{Nothing, all_pairs};
 use super::{Accumulator, Naming, Translated, translate};
@@ -186,8 +188,58 @@ fn sorted(labels: &[Pair<'_>]) -> Vec<(String, String)> {
     out
 }
 
+/// Each point of gauges and sums that is read in one go is what it is field by field.
+fn compare_plain(message: &[u8]) -> usize {
+    let (keys, mut count) = (Keys::default(), 0);
+    let walked = each(Reader::new(message), 1, "", |part| {
+        each(part, 2, "", |part| {
+            each(part, 2, "", |part| {
+                let data = Data::find(part)?;
+                let Some(points) = data.points else { return Ok(()) };
+                if !matches!(data.kind, DataKind::Gauge | DataKind::Sum) {
+                    return Ok(());
+                }
+                each(points, 1, "", |part| {
+                    let Some(plain) = PlainNumber::read(part) else { return Ok(()) };
+                    let point = Point::read(data.kind, part, Vec::new())?;
+                    let value = match point.value {
+                        PointValue::Double(value) => value,
+                        PointValue::Int(value) => int_value(value),
+                        _ => panic!("it has no number"),
+                    };
+                    let times = (point.start_ns, point.time_ns);
+                    assert_eq!((plain.start_ns, plain.time_ns), times);
+                    assert_eq!(plain.value.to_bits(), value.to_bits());
+                    assert_eq!(keys.of(plain.attributes), point.attributes_key(&keys));
+                    assert!(!point.is_absent() && point.exemplars.is_empty());
+                    assert!(!point.has_too_many_attributes());
+                    count += 1;
+                    Ok(())
+                })
+            })
+        })
+    });
+    walked.expect("well-formed");
+    count
+}
+
+#[test]
+fn many_points_are_read_in_one_go() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let message = (0..50).map(|_| {
+        let tree = likely_requests().new_tree(&mut runner).expect("a request");
+        compare_plain(&tree.current().encode_to_vec())
+    });
+    assert!(message.sum::<usize>() > 100, "the short cut is taken");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn what_is_read_in_one_go_is_what_it_is_field_by_field(request in requests()) {
+        compare_plain(&request.encode_to_vec());
+    }
 
     #[test]
     fn what_is_known_changes_nothing(

@@ -56,7 +56,7 @@ pub fn decode<'a>(
     let mut builder = Builder {
         symbols: Symbols::new(Form::of(kind)),
         labels,
-        series: Vec::with_capacity(message.len() / SERIES_BYTES_GUESS),
+        series: Vec::new(),
         refs: Vec::new(),
         metadata: FamilyMetadata::default(),
         columns: Columns::default(),
@@ -65,6 +65,7 @@ pub fn decode<'a>(
     let places = builder.read_envelope(message)?;
     builder.symbols.check()?;
     builder.columns.samples.reserve(places.len());
+    builder.series.reserve(places.len());
     for place in places {
         builder.read_series(place)?;
     }
