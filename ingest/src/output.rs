@@ -164,9 +164,8 @@ impl Output {
         value: f64,
     ) -> Result<(), IngestError> {
         self.sample_points.push(point);
-        let mut room = Room::default();
         // Tags and lengths, which are below 128, come when what they are about is there.
-        room.at = 4;
+        let mut room = Room { all: [0; 96], at: 4 };
         references.iter().for_each(|number| room.varint(u64::from(*number)));
         let sample = room.at;
         room.at += 3;
@@ -234,12 +233,6 @@ impl Output {
 struct Room {
     all: [u8; 96],
     at: usize,
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Self { all: [0; 96], at: 0 }
-    }
 }
 
 impl Room {

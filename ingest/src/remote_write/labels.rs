@@ -65,7 +65,8 @@ fn too_many() -> (RejectReason, String) {
 
 /// Label bytes that are numbers of symbols, as the batch has them: four bytes each.
 pub(super) fn push_numbers(raw: &mut Vec<u8>, numbers: &[u32]) {
-    raw.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    raw.reserve(numbers.len() * size_of::<u32>());
+    numbers.iter().for_each(|number| raw.extend_from_slice(&number.to_le_bytes()));
 }
 
 /// The symbol with a number of four bytes. Numbers were checked when they were written.

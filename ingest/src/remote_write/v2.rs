@@ -29,8 +29,7 @@ mod symbols;
 const SERIES_BYTES_GUESS: usize = 64;
 
 /// What a series with one sample takes, beside its label bytes.
-const PLAIN_BYTES: usize =
-    size_of::<Sample>() + size_of::<BatchSeries<'_>>() + size_of::<Pending>();
+const PLAIN_BYTES: usize = size_of::<Sample>() + size_of::<BatchSeries<'_>>() + size_of::<usize>();
 
 /// A label buffer that grew beyond this is given back at the next request.
 const LABELS_KEEP_BYTES: usize = 4 << 20;
@@ -57,6 +56,7 @@ pub fn decode<'a>(
         symbols: Symbols::new(Form::of(kind)),
         labels,
         series: Vec::new(),
+        label_ends: Vec::new(),
         refs: Vec::new(),
         metadata: FamilyMetadata::default(),
         columns: Columns::default(),
@@ -66,34 +66,28 @@ pub fn decode<'a>(
     builder.symbols.check()?;
     builder.columns.samples.reserve(places.len());
     builder.series.reserve(places.len());
+    builder.label_ends.reserve(places.len());
     for place in places {
         builder.read_series(place)?;
     }
-    let Builder { labels, series, columns, symbols, .. } = builder;
+    let Builder { labels, mut series, label_ends, columns, symbols, .. } = builder;
     let labels: &'a [u8] = labels;
-    let series = series.into_iter().map(|s| s.with_labels(labels)).collect();
+    let mut start = 0;
+    for (one, end) in series.iter_mut().zip(label_ends) {
+        one.labels = Cow::Borrowed(labels.get(start..end).unwrap_or_default());
+        start = end;
+    }
     let source = Form::of(kind).source();
     Ok(columns.into_batch(kind, body, (source, symbols.into_texts()), series))
-}
-
-/// A series before the label buffer is complete, so before it can be borrowed.
-struct Pending {
-    labels_start: usize,
-    labels_end: usize,
-    items: Items,
-}
-
-impl Pending {
-    fn with_labels(self, labels: &[u8]) -> BatchSeries<'_> {
-        let raw = labels.get(self.labels_start..self.labels_end).unwrap_or_default();
-        self.items.series(Cow::Borrowed(raw))
-    }
 }
 
 struct Builder<'a, 'b> {
     symbols: Symbols<'a>,
     labels: &'b mut Vec<u8>,
-    series: Vec<Pending>,
+    /// Their labels come when the buffer is complete, so that it can be borrowed.
+    series: Vec<BatchSeries<'a>>,
+    /// Where the labels of each series end in the buffer; they begin where those before end.
+    label_ends: Vec<usize>,
     /// References of the current series; kept for its memory.
     refs: Vec<u32>,
     metadata: FamilyMetadata,
@@ -178,8 +172,15 @@ impl<'a> Builder<'a, '_> {
         self.budget.take(PLAIN_BYTES + self.labels.len() - labels_start)?;
         self.columns.push_plain_sample(sample);
         let items = self.columns.last_sample()?;
-        self.series.push(Pending { labels_start, labels_end: self.labels.len(), items });
+        self.push(items);
         Ok(())
+    }
+
+    /// Adds a series whose label bytes are the last in the buffer.
+    #[inline]
+    fn push(&mut self, items: Items) {
+        self.series.push(items.series(Cow::Borrowed(&[])));
+        self.label_ends.push(self.labels.len());
     }
 
     /// Writes out the labels of the series and takes it, or takes back what was read of it.
@@ -200,10 +201,12 @@ impl<'a> Builder<'a, '_> {
         )?;
         if let Some(items) = self.columns.close(open, || self.symbols.shown(&self.refs))? {
             self.budget.take_one::<BatchSeries<'_>>()?;
-            self.budget.take_one::<Pending>()?;
-            self.series.push(Pending { labels_start, labels_end: self.labels.len(), items });
-        } else if !open.has_refused() {
-            self.columns.refuse_empty(&self.symbols.shown(&self.refs));
+            self.budget.take_one::<usize>()?;
+            self.push(items);
+        } else {
+            if !open.has_refused() {
+                self.columns.refuse_empty(&self.symbols.shown(&self.refs));
+            }
             self.labels.truncate(labels_start);
         }
         Ok(())

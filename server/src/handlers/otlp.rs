@@ -174,7 +174,6 @@ fn store_metrics(
         let batch = remote_write::decode(kind, &translated.body, &limits, ingest)
             .map_err(|error| refused_body(&error))?;
         let outcome = app.write(tenant, Protocol::Otlp, &batch)?;
-        let refused = refused_points(&translated, &outcome);
         let written = outcome.samples_written + outcome.histograms_written;
         if let Some(request) = pairs.filter(|_| written > 0 || outcome.rejects.is_empty()) {
             request.stored();
@@ -182,6 +181,7 @@ fn store_metrics(
         if outcome.rejects.is_empty() {
             session.commit();
         } else {
+            let refused = refused_points(&translated, &outcome);
             translated.refused.add(refused, outcome.rejects.summary());
         }
     } else if translated.pairs != PairPoints::default() {
