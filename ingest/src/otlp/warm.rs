@@ -252,7 +252,7 @@ proptest! {
         let mut warm =
             Sender { totals: Accumulator::new(100), cache: Some(Cache::new(bound)) };
         let mut cold = Sender { totals: Accumulator::new(100), cache: None };
-        let all: Vec<Vec<u8>> = some.iter().chain([&other]).map(|r| r.encode_to_vec()).collect();
+        let all: Vec<Vec<u8>> = some.iter().chain([&other]).map(prost::Message::encode_to_vec).collect();
         for (step, (at, options)) in order.iter().enumerate() {
             // Options do not change often.
             let options = &both[if step < 5 { 0 } else { *options }];

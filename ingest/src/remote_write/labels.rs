@@ -65,7 +65,7 @@ fn too_many() -> (RejectReason, String) {
 
 /// Label bytes that are numbers of symbols, as the batch has them: four bytes each.
 pub(super) fn push_numbers(raw: &mut Vec<u8>, numbers: &[u32]) {
-    raw.reserve(numbers.len() * size_of::<u32>());
+    raw.reserve(size_of_val(numbers));
     numbers.iter().for_each(|number| raw.extend_from_slice(&number.to_le_bytes()));
 }
 

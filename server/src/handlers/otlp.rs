@@ -163,7 +163,7 @@ fn store_metrics(
             None => Fate::Keep,
         };
         let labels = app.pairs.labels();
-        let replicas = app.pairs.is_on(name).then(|| Replicas { labels, fate: &mut fate });
+        let replicas = app.pairs.is_on(name).then_some(Replicas { labels, fate: &mut fate });
         otlp::translate(message, options, limits, &mut session, cache, replicas)
     });
     let mut translated = translated.map_err(refuse)?;
