@@ -78,16 +78,21 @@ fn main() {
     let mut labels = Vec::new();
     group.bench_function("remote_write_2", |b| {
         b.iter(|| {
-            let batch = v2::decode(&body_2, message_2, &limits, &mut labels);
+            let batch =
+                v2::decode(BodyKind::RemoteWrite2, &body_2, message_2, &limits, &mut labels);
             batch.map(|batch| batch.samples.len())
         });
     });
     let request = translate::otlp_by_instance(&body_1).expect("it is translated");
     let (options, totals) = (otlp::Options::default(), otlp::Accumulator::new(1000));
+    let mut cache = otlp::Cache::default();
     group.bench_function("otlp", |b| {
         b.iter(|| {
             let mut session = totals.session("t", &Nothing);
-            black_box(otlp::translate(&request, &options, &limits, &mut session).expect("points"))
+            black_box(
+                otlp::translate(&request, &options, &limits, &mut session, &mut cache, None)
+                    .expect("points"),
+            )
         });
     });
     let message = push();

@@ -36,7 +36,7 @@ pub fn run(shape: &Shape) -> Result<Report> {
     })?;
     let mut labels = Vec::new();
     let (v2_snappy_s, v2_s) = fastest(&translated, &mut |body, message| {
-        Ok(v2::decode(body, message, &limits, &mut labels)?.samples.len())
+        Ok(v2::decode(BodyKind::RemoteWrite2, body, message, &limits, &mut labels)?.samples.len())
     })?;
 
     #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -2,7 +2,7 @@
 #![no_main]
 
 use ephemeris_ingest::otlp::json::metrics_to_protobuf;
-use ephemeris_ingest::otlp::{self, Accumulator, DeltaMode, Options, Stored, StoredSample};
+use ephemeris_ingest::otlp::{self, Accumulator, Cache, DeltaMode, Options, Stored, StoredSample};
 use ephemeris_ingest::{IngestError, Limits};
 use libfuzzer_sys::fuzz_target;
 
@@ -26,7 +26,7 @@ fuzz_target!(|body: &[u8]| {
     let accumulator = Accumulator::new(100);
     let mut session = accumulator.session("t", &Nothing);
     let options = Options { delta: DeltaMode::Keep, ..Options::default() };
-    match otlp::translate(&message, &options, &Limits::default(), &mut session) {
+    match otlp::translate(&message, &options, &Limits::default(), &mut session, &mut Cache::default(), None) {
         Ok(_) | Err(IngestError::BadMessage(_) | IngestError::BatchTooLarge { .. }) => {}
         // Values may be nested deeper in JSON than they are read.
         Err(IngestError::Malformed { what, .. }) if what.contains("nested") => {}

@@ -20,7 +20,7 @@ fuzz_target!(|message: &[u8]| {
             assert_eq!(ephemeris_fuzz::shown(&batch), ephemeris_fuzz::shown(&other));
             for series in &batch.series {
                 let mut pairs = Vec::new();
-                let _ = batch.label_source.read(&series.labels, &mut pairs);
+                let _ = batch.read_labels(series, &mut pairs);
                 assert!(batch.samples.get(series.samples.start as usize..).is_some());
             }
         }

@@ -8,7 +8,7 @@ pub fn shown(batch: &WriteBatch<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     for series in &batch.series {
         let mut pairs = Vec::new();
-        let read = batch.label_source.read(&series.labels, &mut pairs);
+        let read = batch.read_labels(series, &mut pairs);
         let (samples, histograms) = (&series.samples, &series.histograms);
         lines.push(format!("{read:?} {pairs:?} {samples:?} {histograms:?} {:?}", series.exemplars));
     }

@@ -12,6 +12,9 @@ const SNAPPY_RATIO_MAX: usize = 22;
 /// A buffer that grew beyond this for one large body is given back at the next ordinary one.
 const BUFFER_KEEP_BYTES: usize = 4 << 20;
 
+/// Bytes of a piece of a body whose length is not known.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// The window a zstd frame may ask for, as a power of two: 8 MiB, what senders use at most.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -163,12 +166,12 @@ fn stated_by_gzip(body: &[u8]) -> Option<u64> {
 }
 
 /// Reads what `open` gives. A body of more than [`BUFFER_KEEP_BYTES`] that states its length is read
-/// into as much; one that does not, or is longer, is first read for its length alone, so that one
-/// over the limit takes no memory and another exactly what it needs. A buffer that grew as it is
-/// filled would be there twice each time it moves.
+/// into as much; one that does not, or is longer, into pieces that are put together once all of them
+/// are there, each given back as it is copied. A buffer that grew as it is filled would be there
+/// twice each time it moves.
 fn read_limited<'a, R: Read>(
     (name, stated): (&'static str, Option<u64>),
-    open: impl Fn() -> io::Result<R>,
+    open: impl FnOnce() -> io::Result<R>,
     limits: &Limits,
     buffer: &'a mut Vec<u8>,
 ) -> Result<&'a [u8], IngestError> {
@@ -188,17 +191,27 @@ fn read_limited<'a, R: Read>(
         buffer.reserve_exact(more);
         reader.by_ref().take(more as u64).read_to_end(buffer).map_err(bad)?;
     }
-    let rest = io::copy(&mut reader, &mut io::sink()).map_err(bad)?;
-    if rest > 0 {
-        let got = usize::try_from(rest).unwrap_or(usize::MAX).saturating_add(buffer.len());
-        if got > limit {
-            return Err(IngestError::DecompressedTooLarge { got, limit });
-        }
-        buffer.clear();
-        buffer.reserve_exact(got);
-        open().map_err(bad)?.take(got as u64).read_to_end(buffer).map_err(bad)?;
+    let pieces = read_pieces(&mut reader).map_err(bad)?;
+    let got = pieces.iter().fold(buffer.len(), |sum, piece| sum + piece.len());
+    if got > limit {
+        return Err(IngestError::DecompressedTooLarge { got, limit });
     }
+    buffer.reserve_exact(got - buffer.len());
+    pieces.into_iter().for_each(|piece| buffer.extend_from_slice(&piece));
     check_decompressed(buffer, limits)
+}
+
+/// All that is left, in pieces of [`PIECE_BYTES`].
+fn read_pieces(reader: &mut impl Read) -> io::Result<Vec<Vec<u8>>> {
+    let mut pieces = Vec::new();
+    loop {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        reader.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+        if piece.is_empty() {
+            return Ok(pieces);
+        }
+        pieces.push(piece);
+    }
 }
 
 fn check_decompressed<'a>(message: &'a [u8], limits: &Limits) -> Result<&'a [u8], IngestError> {

@@ -1,5 +1,6 @@
 //! Writes series as a remote-write 2.0 message, not compressed: the form in which the WAL keeps
-//! what was translated.
+//! what was translated. Series refer to names and values, or to parts of label sets; in one message
+//! all of them to the same.
 
 use hashbrown::HashMap;
 
@@ -30,6 +31,8 @@ pub(crate) struct Output {
     symbols: HashMap<Box<str>, Symbol>,
     /// Fields 4: the texts.
     texts: Vec<u8>,
+    /// How many there are.
+    text_count: u32,
     /// Fields 5: the series.
     series: Vec<u8>,
     /// The series being written.
@@ -43,11 +46,39 @@ pub(crate) struct Output {
     limit: usize,
 }
 
+/// Bytes of the parts of a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sizes {
+    texts: usize,
+    series: usize,
+    samples: usize,
+}
+
 impl Output {
+    /// A message that will be about as large as one that had these sizes.
+    pub(crate) fn sized(limit: usize, sizes: Sizes) -> Self {
+        let mut output = Self::new(limit);
+        // All of it is put together behind the texts.
+        output.texts.reserve((sizes.texts + sizes.series).min(limit));
+        output.series.reserve(sizes.series.min(limit));
+        output.sample_points.reserve(sizes.samples.min(limit / ORIGIN_BYTES));
+        output
+    }
+
+    /// Its sizes so far.
+    pub(crate) const fn sizes(&self) -> Sizes {
+        Sizes {
+            texts: self.texts.len(),
+            series: self.series.len(),
+            samples: self.sample_points.len(),
+        }
+    }
+
     pub(crate) fn new(limit: usize) -> Self {
         let mut output = Self {
             symbols: HashMap::new(),
             texts: Vec::new(),
+            text_count: 0,
             series: Vec::new(),
             open: Vec::new(),
             nested: Vec::new(),
@@ -73,29 +104,34 @@ impl Output {
         if let Some(&number) = self.symbols.get(text) {
             return Ok(number);
         }
-        self.take(SYMBOL_BYTES + 2 * text.len())?;
-        let number = u32::try_from(self.symbols.len())
-            .map_err(|_| IngestError::BatchTooLarge { limit: self.limit })?;
-        bytes(&mut self.texts, 4, text.as_bytes());
+        self.take(SYMBOL_BYTES + text.len())?;
+        let number = self.part(text.as_bytes())?;
         self.symbols.insert(text.into(), number);
         Ok(number)
     }
 
-    /// Begins a series with these labels.
-    pub(crate) fn open(&mut self, labels: &[[Symbol; 2]]) {
-        self.open_with(labels.iter().copied());
+    /// Adds bytes to what series may refer to, also if they are there already; gives their number.
+    pub(crate) fn part(&mut self, content: &[u8]) -> Result<Symbol, IngestError> {
+        self.take(content.len() + 6)?;
+        let too_large = IngestError::BatchTooLarge { limit: self.limit };
+        let number = self.text_count;
+        self.text_count = number.checked_add(1).ok_or(too_large)?;
+        bytes(&mut self.texts, 4, content);
+        Ok(number)
+    }
+
+    /// Begins a series with the labels in these parts.
+    #[inline]
+    pub(crate) fn open_parts(&mut self, parts: &[Symbol]) {
+        self.open.clear();
+        let start = begin(&mut self.open, 1);
+        parts.iter().for_each(|number| varint(&mut self.open, u64::from(*number)));
+        end(&mut self.open, start);
     }
 
     /// Begins a series with these labels.
-    #[inline]
-    pub(crate) fn open_with(&mut self, labels: impl Iterator<Item = [Symbol; 2]>) {
-        self.open.clear();
-        let start = begin(&mut self.open, 1);
-        for [name, value] in labels {
-            varint(&mut self.open, u64::from(name));
-            varint(&mut self.open, u64::from(value));
-        }
-        end(&mut self.open, start);
+    pub(crate) fn open(&mut self, labels: &[[Symbol; 2]]) {
+        self.open_parts(labels.as_flattened());
     }
 
     /// A float sample of the open series, from data point `point`.
@@ -114,6 +150,40 @@ impl Output {
         number(&mut self.open, 2, timestamp_ms.cast_unsigned());
         number(&mut self.open, 3, start_ms.cast_unsigned());
         end(&mut self.open, start);
+        Ok(())
+    }
+
+    /// A series that has these references, a float sample from data point `point`, at and since
+    /// these times, and nothing else.
+    #[inline]
+    pub(crate) fn plain(
+        &mut self,
+        point: u32,
+        references: &[Symbol],
+        (timestamp_ms, start_ms): (i64, i64),
+        value: f64,
+    ) -> Result<(), IngestError> {
+        self.sample_points.push(point);
+        // Tags and lengths, which are below 128, come when what they are about is there.
+        let mut room = Room { all: [0; 96], at: 4 };
+        references.iter().for_each(|number| room.varint(u64::from(*number)));
+        let sample = room.at;
+        room.at += 3;
+        room.bytes(&value.to_bits().to_le_bytes());
+        for (tag, time) in [(2 << 3, timestamp_ms), (3 << 3, start_ms)] {
+            if time != 0 {
+                room.bytes(&[tag]);
+                room.varint(time.cast_unsigned());
+            }
+        }
+        let all = room.at;
+        room.head(0, 5, all);
+        room.head(2, 1, sample);
+        room.head(sample, 2, all);
+        room.set(sample + 2, 1 << 3 | 1);
+        let written = room.all.get(..all).unwrap_or_default();
+        self.take(ORIGIN_BYTES + written.len())?;
+        self.series.extend_from_slice(written);
         Ok(())
     }
 
@@ -156,6 +226,45 @@ impl Output {
     pub(crate) fn finish(mut self) -> (Vec<u8>, Vec<u32>, Vec<u32>) {
         self.texts.append(&mut self.series);
         (self.texts, self.sample_points, self.histogram_points)
+    }
+}
+
+/// A series of few references and one sample, on the way to its message.
+struct Room {
+    all: [u8; 96],
+    at: usize,
+}
+
+impl Room {
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.all.get_mut(self.at..self.at + bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        self.at += bytes.len();
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes(&[value.to_le_bytes()[0] | 0x80]);
+            value >>= 7;
+        }
+        self.bytes(&[value.to_le_bytes()[0]]);
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize, byte: u8) {
+        if let Some(room) = self.all.get_mut(at) {
+            *room = byte;
+        }
+    }
+
+    /// Tag and length, at `at`, of a field of bytes that ends at `end`.
+    #[inline]
+    fn head(&mut self, at: usize, field: u8, end: usize) {
+        self.set(at, field << 3 | 2);
+        self.set(at + 1, u8::try_from(end - at - 2).unwrap_or(0));
     }
 }
 
@@ -214,4 +323,31 @@ pub(crate) fn double(out: &mut Vec<u8>, field: u32, value: f64) {
 /// Undoes [`crate::wire::zigzag`].
 pub(crate) const fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_plain_series_is_written_as_any_other(
+            references in vec(any::<u32>(), 0..=3),
+            timestamp_ms in prop_oneof![Just(0), 0..i64::MAX, any::<i64>()],
+            start_ms in prop_oneof![Just(0), any::<i64>()],
+            bits in any::<u64>(),
+        ) {
+            let value = f64::from_bits(bits);
+            let mut plain = Output::new(1 << 10);
+            plain.plain(7, &references, (timestamp_ms, start_ms), value).expect("small");
+            let mut other = Output::new(1 << 10);
+            other.open_parts(&references);
+            other.sample(7, timestamp_ms, value, start_ms).expect("small");
+            other.close(FamilyInfo::default()).expect("small");
+            prop_assert_eq!(plain.finish(), other.finish());
+        }
+    }
 }

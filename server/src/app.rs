@@ -27,6 +27,7 @@ use crate::queries::QueryPool;
 use crate::rates::Rates;
 use crate::reuse::Reuse;
 use crate::tails::Tails;
+use crate::translations::Translations;
 use crate::turns::{TurnError, TurnLimits};
 use crate::web::Web;
 use crate::workers::{Pool, PoolConfig, PoolError};
@@ -75,6 +76,8 @@ pub struct App {
     pub reuse: Reuse,
     /// Light queries that run on socket threads.
     pub at_once: AtOnce,
+    /// What translation of OTLP knows from earlier requests.
+    pub translations: Translations,
     /// What all queries hold in memory, their answers included.
     pub query_memory: Arc<Account>,
     /// Remote reads that may run at a time: a slow client holds a worker, so most are kept free.
@@ -145,6 +148,7 @@ impl App {
             accumulator: Accumulator::new(config.otlp.delta_series_max),
             at_once: AtOnce::default(),
             reuse: Reuse::new(query.reuse_bytes_max.min(memory_budget_bytes / 50)),
+            translations: Translations::new(config.otlp.cache_bytes_max, ingest),
             query_memory: Arc::new(Account::new(memory_budget_bytes / 2)),
             read_slots: Arc::new(Semaphore::new(read_slots(query.concurrency_max))),
             started: clock.now(),

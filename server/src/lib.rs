@@ -70,6 +70,7 @@ pub mod server;
 pub mod shutdown;
 pub mod tails;
 pub mod totals;
+mod translations;
 pub mod turns;
 pub mod web;
 pub mod workers;

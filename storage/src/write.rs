@@ -94,10 +94,16 @@ pub(crate) fn check(
         series_created: 0,
     };
     let domain = identity.domain(tenant, batch.kind);
+    let mut symbols = Vec::new();
+    identity.hash_symbols(&batch.symbols, &mut symbols);
     let mut maker = identity.maker(tenant);
     let mut guess = 0;
     for series in &batch.series {
-        let hash = identity.hash(domain, &series.labels);
+        let hash = if symbols.is_empty() {
+            identity.hash(domain, &series.labels)
+        } else {
+            identity.hash_numbers(domain, &series.labels, &symbols)
+        };
         let id = match identity.lookup(hash, guess) {
             Some(id) => id,
             None if all_refused(batch, series, bounds, verdicts) => REFUSED,
@@ -153,7 +159,7 @@ fn create(
     bounds: &Bounds,
 ) -> Result<(u32, bool), (RejectReason, String)> {
     let mut pairs = Vec::with_capacity(16);
-    batch.label_source.read(&series.labels, &mut pairs)?;
+    batch.read_labels(series, &mut pairs)?;
     let labels = canonicalize(&mut pairs, &bounds.limits)?;
     let series_max = bounds.limits.active_series_max;
     let found = maker.find_or_create(hash, &labels, series_max)?;

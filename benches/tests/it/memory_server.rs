@@ -99,7 +99,7 @@ fn write(fault: &mut Fault, series: &mut Series, body: &[u8]) -> (&'static str, 
 fn store(fault: &mut Fault, series: &mut Series, batch: &WriteBatch<'_>) {
     for sent in &batch.series {
         let mut pairs = Vec::new();
-        batch.label_source.read(&sent.labels, &mut pairs).expect("well-formed");
+        batch.read_labels(sent, &mut pairs).expect("well-formed");
         let text = |bytes| std::str::from_utf8(bytes).expect("UTF-8").to_owned();
         let labels = Labels::from_pairs(pairs.into_iter().map(|(n, v)| (text(n), text(v))));
         let stored = series.entry(labels).or_default();

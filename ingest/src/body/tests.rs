@@ -57,29 +57,17 @@ fn what_passes_the_limit_takes_no_memory_and_what_is_large_takes_its_size() {
 }
 
 #[test]
-fn a_large_body_that_states_its_length_is_read_once() {
-    use std::cell::Cell;
+fn a_large_body_takes_its_size_whatever_length_it_states() {
     let limits = Limits { decompressed_bytes_max: 4 * BUFFER_KEEP_BYTES, ..Limits::default() };
     let count = 2 * BUFFER_KEEP_BYTES + 7;
     let whole = count as u64;
     let all = limits.decompressed_bytes_max as u64;
-    for (stated, times) in [
-        (Some(whole), 1),
-        (Some(whole + 1), 1),
-        (Some(whole - 1), 2),
-        (Some(0), 2),
-        (Some(all + 1), 2),
-        (None, 2),
-    ] {
-        let opened = Cell::new(0);
-        let open = || {
-            opened.set(opened.get() + 1);
-            Ok(io::repeat(7).take(whole))
-        };
+    for stated in [whole, whole + 1, whole - 1, 0, all + 1].map(Some).into_iter().chain([None]) {
+        let open = || Ok(io::repeat(7).take(whole));
         let mut buffer = Vec::new();
         let message = read_limited(("x", stated), open, &limits, &mut buffer).expect("fits");
         assert!(message.len() == count && message.iter().all(|b| *b == 7), "{stated:?}");
-        assert_eq!(opened.get(), times, "{stated:?}");
+        assert!(buffer.capacity() <= count + PIECE_BYTES, "{stated:?}");
     }
     // A body that states less than it holds is over the limit all the same.
     let open = || Ok(io::repeat(7).take(all + 1));

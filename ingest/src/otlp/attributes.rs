@@ -39,11 +39,16 @@ pub(super) fn push_attribute<'a>(
     field.expect(WireType::Length, "attribute")?;
     let message = reader.message("attribute")?;
     if out.len() <= ATTRIBUTES_MAX {
-        let (key, value) = key_value(message)?;
-        let value = value.map_or(Ok(Cow::Borrowed("")), |value| value_text(value, 0))?;
-        out.push(Attribute { key, value });
+        out.push(attribute(message)?);
     }
     Ok(())
+}
+
+/// An attribute from its `KeyValue`.
+pub(super) fn attribute(message: Reader<'_>) -> Result<Attribute<'_>, IngestError> {
+    let (key, value) = key_value(message)?;
+    let value = value.map_or(Ok(Cow::Borrowed("")), |value| value_text(value, 0))?;
+    Ok(Attribute { key, value })
 }
 
 pub(super) fn key_value<'a>(

@@ -55,6 +55,51 @@ impl<'a> ResourceLabels<'a> {
     }
 }
 
+impl ResourceLabels<'_> {
+    pub(super) fn into_owned(self) -> ResourceLabels<'static> {
+        ResourceLabels {
+            identity: owned(self.identity),
+            promoted: owned(self.promoted),
+            info: owned(self.info),
+        }
+    }
+
+    /// Cluster and replica, if the resource names both; the label of the replica is taken off then.
+    pub(super) fn take_replica(
+        &mut self,
+        cluster: &str,
+        replica: &str,
+    ) -> Option<(String, String)> {
+        let Self { identity, promoted, info } = self;
+        let find = |wanted: &str| {
+            let all = [&*identity, promoted, info].into_iter().flatten();
+            let found = all.into_iter().find(|(name, value)| name == wanted && !value.is_empty());
+            found.map(|(_, value)| value.clone().into_owned())
+        };
+        let found = (find(cluster)?, find(replica)?);
+        for labels in [identity, promoted, info] {
+            labels.retain(|(name, _)| name != replica);
+        }
+        Some(found)
+    }
+
+    /// Bytes they take.
+    pub(super) fn bytes(&self) -> usize {
+        [&self.identity, &self.promoted, &self.info].iter().map(|labels| labels_bytes(labels)).sum()
+    }
+}
+
+/// Bytes that labels take.
+pub(super) fn labels_bytes(labels: &[Pair<'_>]) -> usize {
+    labels.iter().map(|(name, value)| size_of::<Pair<'_>>() + name.len() + value.len()).sum()
+}
+
+/// Labels that outlive the request.
+pub(super) fn owned(labels: Vec<Pair<'_>>) -> Vec<Pair<'static>> {
+    let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+    labels.into_iter().map(|(name, value)| (own(name), own(value))).collect()
+}
+
 /// The labels of a scope.
 pub(super) fn scope_labels<'a>(scope: &Scope<'a>, options: &Options) -> Vec<Pair<'a>> {
     if !options.scope_labels || scope.name.is_empty() {

@@ -9,6 +9,7 @@ use crate::error::IngestError;
 use crate::wire::{Field, Reader, WireType, low_bits};
 
 use super::attributes::{ATTRIBUTES_MAX, Attribute, push_attribute, text, twice};
+use super::keys::{Key, Keys};
 
 /// Calls `visit` with each submessage in field `number` of `reader`.
 pub(super) fn each<'a>(
@@ -125,43 +126,36 @@ pub(super) enum Temporality {
     Cumulative,
 }
 
-/// A `Metric`, its points not yet read.
+/// What a `Metric` holds, its points not yet read.
 #[derive(Debug, Default)]
-pub(super) struct Metric<'a> {
-    pub(super) name: &'a str,
-    pub(super) description: &'a str,
-    pub(super) unit: &'a str,
-    /// What the sender says of the type in Prometheus (`prometheus.type`).
-    pub(super) type_hint: &'a str,
+pub(super) struct Data<'a> {
     pub(super) kind: DataKind,
     /// The message that holds the points, in field 1.
-    pub(super) data: Option<Reader<'a>>,
+    pub(super) points: Option<Reader<'a>>,
     pub(super) temporality: Temporality,
     pub(super) is_monotonic: bool,
+    /// Where the field of the data begins and ends, if there is but one.
+    place: Option<(usize, usize)>,
 }
 
-impl<'a> Metric<'a> {
-    /// Reads a metric without its points.
-    pub(super) fn read(mut reader: Reader<'a>) -> Result<Self, IngestError> {
-        let mut metric = Self::default();
+impl<'a> Data<'a> {
+    /// Finds what a metric holds; its texts are passed over.
+    pub(super) fn find(mut reader: Reader<'a>) -> Result<Self, IngestError> {
+        let mut found = Self::default();
         while let Some(field) = reader.field()? {
             match field.number {
-                1 => metric.name = text(&mut reader, field, "name of metric")?,
-                2 => metric.description = text(&mut reader, field, "description of metric")?,
-                3 => metric.unit = text(&mut reader, field, "unit of metric")?,
-                5 => metric.set_data(DataKind::Gauge, &mut reader, field)?,
-                7 => metric.set_data(DataKind::Sum, &mut reader, field)?,
-                9 => metric.set_data(DataKind::Histogram, &mut reader, field)?,
-                10 => metric.set_data(DataKind::Exponential, &mut reader, field)?,
-                11 => metric.set_data(DataKind::Summary, &mut reader, field)?,
-                12 => metric.read_hint(&mut reader, field)?,
+                5 => found.set(DataKind::Gauge, &mut reader, field)?,
+                7 => found.set(DataKind::Sum, &mut reader, field)?,
+                9 => found.set(DataKind::Histogram, &mut reader, field)?,
+                10 => found.set(DataKind::Exponential, &mut reader, field)?,
+                11 => found.set(DataKind::Summary, &mut reader, field)?,
                 _ => reader.skip(field)?,
             }
         }
-        Ok(metric)
+        Ok(found)
     }
 
-    fn set_data(
+    fn set(
         &mut self,
         kind: DataKind,
         reader: &mut Reader<'a>,
@@ -169,13 +163,14 @@ impl<'a> Metric<'a> {
     ) -> Result<(), IngestError> {
         let what = "data of metric";
         field.expect(WireType::Length, what)?;
-        let data = reader.message(what)?;
-        if self.data.is_some() && self.kind == kind {
+        let points = reader.message(what)?;
+        if self.points.is_some() && self.kind == kind {
             return Err(twice(field, what));
         }
-        (self.kind, self.data) = (kind, Some(data));
+        self.place = self.points.is_none().then_some((field.at, reader.at()));
+        (self.kind, self.points) = (kind, Some(points));
         (self.temporality, self.is_monotonic) = (Temporality::Unspecified, false);
-        let mut parts = data;
+        let mut parts = points;
         while let Some(field) = parts.field()? {
             match (field.number, field.wire) {
                 (2, WireType::Varint) => {
@@ -190,6 +185,52 @@ impl<'a> Metric<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The key of all that the metric says of itself: `metric` but for its points.
+    pub(super) fn key(&self, metric: Reader<'a>, keys: &Keys) -> Key {
+        let kind = [self.kind as u8, self.temporality as u8, u8::from(self.is_monotonic), 0];
+        let kind = u128::from(u32::from_le_bytes(kind));
+        let Some((start, end)) = self.place else {
+            // Of several data the last one counts; nobody sends that.
+            return keys.joined(keys.of(metric.rest()), kind | 1 << 64);
+        };
+        let start = start.saturating_sub(metric.at());
+        let end = end.saturating_sub(metric.at());
+        let whole = metric.rest();
+        let before = keys.of(whole.get(..start).unwrap_or_default());
+        match whole.get(end..).unwrap_or_default() {
+            // Both halves of a hash differ from those of another kind.
+            [] => before ^ (kind << 64 | kind),
+            after => keys.joined(keys.joined(before, keys.of(after)), kind | 1 << 65),
+        }
+    }
+}
+
+/// What a `Metric` says of itself.
+#[derive(Debug, Default)]
+pub(super) struct Texts<'a> {
+    pub(super) name: &'a str,
+    pub(super) description: &'a str,
+    pub(super) unit: &'a str,
+    /// What the sender says of the type in Prometheus (`prometheus.type`).
+    pub(super) type_hint: &'a str,
+}
+
+impl<'a> Texts<'a> {
+    /// Reads the texts of a metric.
+    pub(super) fn read(mut reader: Reader<'a>) -> Result<Self, IngestError> {
+        let mut texts = Self::default();
+        while let Some(field) = reader.field()? {
+            match field.number {
+                1 => texts.name = text(&mut reader, field, "name of metric")?,
+                2 => texts.description = text(&mut reader, field, "description of metric")?,
+                3 => texts.unit = text(&mut reader, field, "unit of metric")?,
+                12 => texts.read_hint(&mut reader, field)?,
+                _ => reader.skip(field)?,
+            }
+        }
+        Ok(texts)
     }
 
     fn read_hint(&mut self, reader: &mut Reader<'a>, field: Field) -> Result<(), IngestError> {

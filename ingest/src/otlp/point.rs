@@ -3,13 +3,16 @@
 use crate::error::IngestError;
 use crate::wire::{Field, Reader, WireType, malformed, zigzag};
 
-use super::attributes::{ATTRIBUTES_MAX, Attribute, push_attribute};
+use super::attributes::{ATTRIBUTES_MAX, Attribute, attribute, push_attribute};
+use super::keys::{Key, Keys};
 use super::message::DataKind;
 
 /// Buckets or quantiles of one point; one with more is refused.
 pub(super) const BUCKETS_MAX: usize = 16_384;
 /// Exemplars of one point; more are not kept.
 const EXEMPLARS_MAX: usize = 1024;
+/// The tag of an attribute of a point of a gauge or a sum.
+const TAG_ATTRIBUTE: u8 = 0x3a;
 /// Bit of the flags: the point says that there is no value.
 const NO_RECORDED_VALUE: u64 = 1;
 
@@ -18,11 +21,71 @@ const NO_RECORDED_VALUE: u64 = 1;
 pub(super) struct Point<'a> {
     /// Messages of attributes, one more than is read at most.
     pub(super) attributes: Vec<Reader<'a>>,
+    /// Their fields, as long as they lie together.
+    attribute_bytes: &'a [u8],
+    /// Where these begin and end.
+    attributes_at: (usize, usize),
+    /// Whether something lies between them.
+    is_split: bool,
     pub(super) start_ns: u64,
     pub(super) time_ns: u64,
     pub(super) flags: u64,
     pub(super) exemplars: Vec<PointExemplar<'a>>,
     pub(super) value: PointValue,
+}
+
+/// A point of a gauge or a sum that has a time, a value, perhaps a start, and attributes that lie
+/// together: what nearly all of them are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlainNumber<'a> {
+    pub(super) start_ns: u64,
+    pub(super) time_ns: u64,
+    pub(super) value: f64,
+    /// The fields of the attributes.
+    pub(super) attributes: &'a [u8],
+}
+
+impl<'a> PlainNumber<'a> {
+    /// Reads a point, if it is such a one.
+    #[inline]
+    pub(super) fn read(reader: Reader<'a>) -> Option<Self> {
+        let bytes = reader.rest();
+        let (mut start_ns, mut time_ns, mut value) = (0, 0, None);
+        let (mut at, mut attributes, mut count) = (0, 0..0, 0);
+        while let Some(&tag) = bytes.get(at) {
+            let rest = bytes.get(at + 1..)?;
+            if tag != TAG_ATTRIBUTE {
+                let number = u64::from_le_bytes(*rest.first_chunk()?);
+                match tag {
+                    0x11 => start_ns = number,
+                    0x19 => time_ns = number,
+                    0x21 => value = Some(f64::from_bits(number)),
+                    0x31 => value = Some(int_value(number.cast_signed())),
+                    _ => return None,
+                }
+                at += 9;
+                continue;
+            }
+            let length = match *rest {
+                [length @ 0..0x80, ..] => 1 + usize::from(length),
+                [low, high @ 0..0x80, ..] => 2 + usize::from(low & 0x7f) + (usize::from(high) << 7),
+                _ => return None,
+            };
+            rest.get(..length)?;
+            if count == 0 {
+                attributes.start = at;
+            } else if attributes.end != at {
+                return None;
+            }
+            at += 1 + length;
+            attributes.end = at;
+            count += 1;
+        }
+        if time_ns == 0 || count > ATTRIBUTES_MAX {
+            return None;
+        }
+        Some(Self { start_ns, time_ns, value: value?, attributes: bytes.get(attributes)? })
+    }
 }
 
 /// What a point measured.
@@ -115,10 +178,33 @@ impl<'a> Point<'a> {
     fn push_attribute(&mut self, r: &mut Reader<'a>, field: Field) -> Result<(), IngestError> {
         field.expect(WireType::Length, "attribute")?;
         let message = r.message("attribute")?;
+        if self.attributes.is_empty() {
+            self.attributes_at = (field.at, field.at);
+        }
+        self.is_split |= self.attributes_at.1 != field.at;
+        self.attributes_at.1 = r.at();
+        self.attribute_bytes = r.since(self.attributes_at.0);
         if self.attributes.len() <= ATTRIBUTES_MAX {
             self.attributes.push(message);
         }
         Ok(())
+    }
+
+    /// The key of its attributes.
+    #[inline]
+    pub(super) fn attributes_key(&self, keys: &Keys) -> Key {
+        if !self.is_split {
+            return keys.of(self.attribute_bytes);
+        }
+        self.attributes.iter().fold(1, |key, message| keys.joined(key, keys.of(message.rest())))
+    }
+
+    /// Its attributes, no more than one above what is allowed.
+    ///
+    /// # Errors
+    /// If one is not well-formed.
+    pub(super) fn read_attributes(&self) -> Result<Vec<Attribute<'a>>, IngestError> {
+        self.attributes.iter().map(|message| attribute(*message)).collect()
     }
 
     fn read_number(mut self, mut r: Reader<'a>) -> Result<Self, IngestError> {

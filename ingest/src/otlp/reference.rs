@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use self::requests::requests;
-use super::attributes::{Attribute, key_value, push_attribute, value_text};
-use super::message::{DataKind, Metric, Resource, Scope, Temporality, each, resource, scope};
+use super::attributes::{Attribute, push_attribute};
+use super::message::{Data, DataKind, Resource, Scope, Temporality, Texts, each, resource, scope};
 use super::point::{Buckets, Point, PointExemplar, PointValue, int_value};
 use crate::error::IngestError;
 use crate::proto::otlp::{self as proto, any_value, exemplar, metric, number};
 use crate::wire::Reader;
 
-mod requests;
+pub(super) mod requests;
 
 /// All of a request, as text, so that a difference can be read. Floats show their bits.
 type Lines = Vec<String>;
@@ -34,20 +34,15 @@ fn ours(message: &[u8]) -> Result<Lines, IngestError> {
 }
 
 fn our_metric(part: Reader<'_>, lines: &mut Lines) -> Result<(), IngestError> {
-    let metric = Metric::read(part)?;
-    let Metric { name, description, unit, kind, temporality, is_monotonic, .. } = metric;
+    let Texts { name, description, unit, .. } = Texts::read(part)?;
+    let Data { kind, points, temporality, is_monotonic, .. } = Data::find(part)?;
     lines.push(format!(
         "metric {name:?} {description:?} {unit:?} {kind:?} {temporality:?} {is_monotonic}"
     ));
-    let Some(data) = metric.data else { return Ok(()) };
-    each(data, 1, "data point", |part| {
-        let point = Point::read(metric.kind, part, Vec::new())?;
-        let mut attributes = Vec::new();
-        for message in &point.attributes {
-            let (key, value) = key_value(*message)?;
-            let value = value.map_or(Ok("".into()), |value| value_text(value, 0))?;
-            attributes.push(Attribute { key, value });
-        }
+    let Some(points) = points else { return Ok(()) };
+    each(points, 1, "data point", |part| {
+        let point = Point::read(kind, part, Vec::new())?;
+        let attributes = point.read_attributes()?;
         let exemplars: Vec<String> = point.exemplars.iter().map(our_exemplar).collect();
         lines.push(format!(
             "point {} {} {} {:?} {} [{}]",
@@ -77,15 +72,10 @@ fn our_value(value: &PointValue) -> String {
                 h.counts
             )
         }
-        PointValue::Exponential(h) => format!(
-            "{} {:?} {} {} {:x} {} {}",
-            h.count,
-            h.sum.map(f64::to_bits),
-            h.scale,
-            h.zero_count,
-            h.zero_threshold.to_bits(),
-            buckets(&h.positive),
-            buckets(&h.negative)
+        PointValue::Exponential(h) => exponential_text(
+            (h.count, h.sum),
+            (h.scale, h.zero_count, h.zero_threshold),
+            [buckets(&h.positive), buckets(&h.negative)],
         ),
         PointValue::Summary(s) => {
             let quantiles: Vec<_> =
@@ -93,6 +83,15 @@ fn our_value(value: &PointValue) -> String {
             format!("{} {:x} {quantiles:?}", s.count, s.sum.to_bits())
         }
     }
+}
+
+fn exponential_text(
+    (count, sum): (u64, Option<f64>),
+    (scale, zero_count, zero_threshold): (i32, u64, f64),
+    [positive, negative]: [String; 2],
+) -> String {
+    let (sum, zero_threshold) = (sum.map(f64::to_bits), zero_threshold.to_bits());
+    format!("{count} {sum:?} {scale} {zero_count} {zero_threshold:x} {positive} {negative}")
 }
 
 fn bits(values: &[f64]) -> Vec<u64> {
@@ -168,15 +167,10 @@ fn their_metric(metric: &proto::Metric, lines: &mut Lines) {
                 let b = b.clone().unwrap_or_default();
                 format!("{} {:?}", b.offset, b.bucket_counts)
             };
-            let value = format!(
-                "{} {:?} {} {} {:x} {} {}",
-                p.count,
-                p.sum.map(f64::to_bits),
-                p.scale,
-                p.zero_count,
-                p.zero_threshold.to_bits(),
-                buckets(&p.positive),
-                buckets(&p.negative)
+            let value = exponential_text(
+                (p.count, p.sum),
+                (p.scale, p.zero_count, p.zero_threshold),
+                [buckets(&p.positive), buckets(&p.negative)],
             );
             let times = (p.start_time_unix_nano, p.time_unix_nano, p.flags);
             their_point(times, (&p.attributes, &p.exemplars), &value, lines);

@@ -10,7 +10,7 @@ use crate::body::Limits;
 use crate::remote_write::{self, Buffers};
 
 /// Nothing is stored.
-struct Nothing;
+pub(super) struct Nothing;
 
 impl Stored for Nothing {
     fn newest(&self, _: &[(&str, &str)]) -> Result<Option<StoredSample>, String> {
@@ -31,7 +31,28 @@ fn protobuf(json: &str) -> Vec<u8> {
 fn run(json: &str, options: &Options) -> Translated {
     let accumulator = Accumulator::new(100);
     let mut session = accumulator.session("t", &Nothing);
-    translate(&protobuf(json), options, &Limits::default(), &mut session).expect("well-formed")
+    let cache = &mut Cache::default();
+    translate(&protobuf(json), options, &Limits::default(), &mut session, cache, None)
+        .expect("well-formed")
+}
+
+/// The labels of all series, sorted.
+pub(super) fn all_pairs(translated: &Translated) -> Vec<Vec<(String, String)>> {
+    if translated.body.is_empty() {
+        return Vec::new();
+    }
+    let (mut buffers, limits) = (Buffers::default(), Limits::default());
+    let batch = remote_write::decode(BodyKind::LabelParts, &translated.body, &limits, &mut buffers)
+        .expect("the decoder reads what is translated");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let labels = batch.series.iter().map(|series| {
+        let mut pairs = Vec::new();
+        batch.read_labels(series, &mut pairs).expect("pairs");
+        let mut all: Vec<_> = pairs.iter().map(|(n, v)| (text(n), text(v))).collect();
+        all.sort();
+        all
+    });
+    labels.collect()
 }
 
 /// Each sample as `labels value @time start`, sorted.
@@ -40,7 +61,7 @@ fn lines(translated: &Translated) -> Vec<String> {
         return Vec::new();
     }
     let mut buffers = Buffers::default();
-    let (kind, limits) = (BodyKind::RemoteWrite2Plain, Limits::default());
+    let (kind, limits) = (BodyKind::LabelParts, Limits::default());
     let batch = remote_write::decode(kind, &translated.body, &limits, &mut buffers)
         .expect("the decoder reads what is translated");
     assert!(batch.rejects.is_empty(), "{}", batch.rejects.summary());
@@ -53,7 +74,7 @@ fn shown(batch: &WriteBatch<'_>) -> Vec<String> {
     let mut out = Vec::new();
     for series in &batch.series {
         let mut pairs = Vec::new();
-        batch.label_source.read(&series.labels, &mut pairs).expect("pairs");
+        batch.read_labels(series, &mut pairs).expect("pairs");
         let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
         let sorted: BTreeMap<_, _> = pairs.iter().map(|(n, v)| (text(n), text(v))).collect();
         assert_eq!(sorted.len(), pairs.len(), "a label comes twice");
@@ -321,7 +342,9 @@ fn delta_sum(start: u32, time: u32, value: u32) -> String {
 fn add(accumulator: &Accumulator, memory: &Memory, json: &str) -> Translated {
     let mut session = accumulator.session("t", memory);
     let (options, limits) = (Options::default(), Limits::default());
-    let got = translate(&protobuf(json), &options, &limits, &mut session).expect("well-formed");
+    let got =
+        translate(&protobuf(json), &options, &limits, &mut session, &mut Cache::default(), None)
+            .expect("well-formed");
     memory.store(&got);
     session.commit();
     got
@@ -360,7 +383,8 @@ fn totals_that_were_not_stored_are_forgotten() {
         let mut session = accumulator.session("t", &memory);
         let (options, limits) = (Options::default(), Limits::default());
         let message = protobuf(&delta_sum(2, 3, 7));
-        translate(&message, &options, &limits, &mut session).expect("well-formed");
+        translate(&message, &options, &limits, &mut session, &mut Cache::default(), None)
+            .expect("well-formed");
     }
     let got = add(&accumulator, &memory, &delta_sum(2, 3, 7));
     assert_eq!(lines(&got), ["c_total{} 12 @3000 since 1000"]);
@@ -409,7 +433,15 @@ fn delta_exponential_histograms_meet_at_the_coarser_scale() {
     for json in [point(1, 2, 3, 0), point(2, 3, 2, 1)] {
         let mut session = accumulator.session("t", &Nothing);
         let (options, limits) = (Options::default(), Limits::default());
-        let got = translate(&protobuf(&json), &options, &limits, &mut session).expect("well");
+        let got = translate(
+            &protobuf(&json),
+            &options,
+            &limits,
+            &mut session,
+            &mut Cache::default(),
+            None,
+        )
+        .expect("well");
         session.commit();
         last = lines(&got).join("\n");
     }
@@ -438,6 +470,13 @@ fn any_cut_of_a_message_is_an_error_or_a_shorter_message() {
     for cut in 0..message.len() {
         let mut session = accumulator.session("t", &Nothing);
         let (options, limits) = (Options::default(), Limits::default());
-        drop(translate(&message[..cut], &options, &limits, &mut session));
+        drop(translate(
+            &message[..cut],
+            &options,
+            &limits,
+            &mut session,
+            &mut Cache::default(),
+            None,
+        ));
     }
 }

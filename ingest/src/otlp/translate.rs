@@ -1,21 +1,18 @@
 //! The walk through a request: each data point becomes samples of one series or several.
 
-use std::borrow::Cow;
-
 use ephemeris_model::MetricType;
 
 use crate::body::Limits;
 use crate::error::IngestError;
+use crate::remote_write::replica::{Fate, ReplicaLabels};
 use crate::wire::Reader;
 
+use super::cache::{BadFamily, Cache, KnownResource, KnownScope};
 use super::delta::Session;
-use super::family::Families;
-use super::labels::{ResourceLabels, scope_labels, set};
-use super::message::{Metric, each, resource, scope};
+use super::message::{Data, DataKind, Texts, each};
 use super::options::Options;
-use super::point::Point;
-use super::symbols::{PointLabels, Shared};
-use super::write::Series;
+use super::point::{PlainNumber, Point};
+use super::write::{At, Series};
 use crate::output::{FamilyInfo, NO_POINT, Output};
 
 /// Between two samples of `target_info` of one resource, so that a lookback always finds one.
@@ -28,7 +25,8 @@ const REASONS_MAX: usize = 8;
 /// A translated request.
 #[derive(Debug, Default)]
 pub struct Translated {
-    /// A remote-write 2.0 message, not compressed. Empty if there is nothing to store.
+    /// A message of kind [`LabelParts`](ephemeris_model::BodyKind::LabelParts). Empty if there is
+    /// nothing to store.
     pub body: Vec<u8>,
     /// Data points received.
     pub points: u64,
@@ -38,6 +36,25 @@ pub struct Translated {
     pub sample_points: Vec<u32>,
     /// The same for each histogram.
     pub histogram_points: Vec<u32>,
+    /// What became of points of agents that come in pairs.
+    pub pairs: PairPoints,
+}
+
+/// Agents that send the same: how they are told apart, and whose points are kept.
+pub struct Replicas<'r> {
+    /// Labels by which they are told apart, as translation names them; attributes of resources.
+    pub labels: &'r ReplicaLabels,
+    /// What becomes of the points of a cluster's replica.
+    pub fate: &'r mut dyn FnMut(&str, &str) -> Fate,
+}
+
+/// Data points of agents that come in pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PairPoints {
+    /// Those another replica's were stored for.
+    pub dropped: u64,
+    /// Those of one cluster too many. They are not among [`Translated::refused`].
+    pub refused: u64,
 }
 
 /// Data points that were refused.
@@ -80,7 +97,10 @@ impl Refused {
     }
 }
 
-/// Translates an `ExportMetricsServiceRequest`.
+/// Translates an `ExportMetricsServiceRequest`, of a tenant that perhaps sends in pairs: then
+/// resources that name cluster and replica lose the label of the replica, and are kept, dropped or
+/// refused as a whole. What comes again is known by `cache`; the result is
+/// the same without.
 ///
 /// # Errors
 /// If the message is not well-formed, its translation passes `limits.batch_bytes_max`, or the
@@ -91,19 +111,26 @@ pub fn translate(
     options: &Options,
     limits: &Limits,
     deltas: &mut Session<'_>,
+    cache: &mut Cache,
+    replicas: Option<Replicas<'_>>,
 ) -> Result<Translated, IngestError> {
+    cache.begin(options);
+    let out = Output::sized(limits.batch_bytes_max, cache.sizes);
     let mut walk = Walk {
         options,
         deltas,
-        out: Output::new(limits.batch_bytes_max),
-        families: Families::default(),
-        labels: PointLabels::new(options.naming),
+        cache,
+        replicas,
+        pairs: PairPoints::default(),
+        out,
         attributes: Vec::new(),
+        told_target_info: false,
         points: 0,
         refused: Refused::default(),
     };
     each(Reader::new(message), 1, "resource metrics", |part| walk.resource(part))?;
-    let Walk { out, points, refused, .. } = walk;
+    let Walk { out, points, refused, pairs, cache, .. } = walk;
+    cache.sizes = out.sizes();
     let (body, sample_points, histogram_points) = out.finish();
     let empty = sample_points.is_empty() && histogram_points.is_empty();
     Ok(Translated {
@@ -112,106 +139,177 @@ pub fn translate(
         refused,
         sample_points,
         histogram_points,
+        pairs,
     })
 }
 
-struct Walk<'m, 'o, 'd> {
+struct Walk<'m, 'o, 'd, 'r> {
     options: &'o Options,
     deltas: &'o mut Session<'d>,
+    cache: &'o mut Cache,
+    replicas: Option<Replicas<'r>>,
+    pairs: PairPoints,
     out: Output,
-    families: Families<'m>,
-    labels: PointLabels<'m>,
     /// Kept for its memory.
     attributes: Vec<Reader<'m>>,
+    /// Whether metadata of `target_info` was written.
+    told_target_info: bool,
     /// Points met so far, so the number of the next.
     points: u32,
     refused: Refused,
 }
 
-impl<'m> Walk<'m, '_, '_> {
+impl<'m> Walk<'m, '_, '_, '_> {
     fn resource(&mut self, part: Reader<'m>) -> Result<(), IngestError> {
-        let resource = resource(part)?;
-        let labels = ResourceLabels::new(&resource, self.options);
+        let labels = self.replicas.as_ref().map(|replicas| replicas.labels);
+        let resource = self.cache.resource(part, labels, &mut self.out)?;
+        if let (Some(replicas), Some((cluster, replica))) = (&mut self.replicas, &resource.replica)
+        {
+            let fate = (replicas.fate)(cluster, replica);
+            if fate != Fate::Keep {
+                return self.leave_out(part, fate);
+            }
+        }
         let mut times = Times::default();
         each(part, 2, "scope metrics", |part| {
-            let scope = scope(part)?;
-            let scope = scope_labels(&scope, self.options);
-            let shared = Shared::new(&labels, &scope, &mut self.out)?;
-            each(part, 2, "metric", |metric| self.metric(metric, &shared, &mut times))
+            let scope = self.cache.scope(&resource, part, &mut self.out)?;
+            each(part, 2, "metric", |metric| self.metric(metric, &scope, &mut times))
         })?;
-        self.target_info(&labels, times)
+        self.target_info(&resource, times)
+    }
+
+    /// Counts the points of a resource that is not kept.
+    fn leave_out(&mut self, part: Reader<'m>, fate: Fate) -> Result<(), IngestError> {
+        let before = self.points;
+        each(part, 2, "scope metrics", |part| {
+            each(part, 2, "metric", |metric| {
+                let Some(points) = Data::find(metric)?.points else { return Ok(()) };
+                each(points, 1, "data point", |_| self.next_point().map(drop))
+            })
+        })?;
+        let count = u64::from(self.points - before);
+        match fate {
+            Fate::Refuse => self.pairs.refused += count,
+            Fate::Keep | Fate::Drop => self.pairs.dropped += count,
+        }
+        Ok(())
+    }
+
+    /// The number of the next point.
+    fn next_point(&mut self) -> Result<u32, IngestError> {
+        let number = self.points;
+        self.points = number
+            .checked_add(1)
+            .ok_or_else(|| IngestError::BadMessage("more than 2^32 data points".to_owned()))?;
+        Ok(number)
     }
 
     fn metric(
         &mut self,
         part: Reader<'m>,
-        shared: &Shared<'_, 'm>,
+        scope: &KnownScope,
         times: &mut Times,
     ) -> Result<(), IngestError> {
-        let metric = Metric::read(part)?;
-        let Some(data) = metric.data else {
-            self.refused.warn(|| format!("metric {:?} has no data", metric.name));
+        let data = Data::find(part)?;
+        let Some(points) = data.points else {
+            let name = Texts::read(part)?.name;
+            self.refused.warn(|| format!("metric {name:?} has no data"));
             return Ok(());
         };
-        let Self { out, labels, deltas, options, .. } = self;
-        let family = self.families.of(&metric, options, out)?;
-        each(data, 1, "data point", |part| {
-            let number = self.points;
-            self.points = number
-                .checked_add(1)
-                .ok_or_else(|| IngestError::BadMessage("more than 2^32 data points".to_owned()))?;
-            let mut attributes = std::mem::take(&mut self.attributes);
-            attributes.clear();
-            let point = Point::read(metric.kind, part, attributes)?;
-            labels.take(&point.attributes, out)?;
-            let result = match family {
-                Ok(_) if point.time_ns == 0 => Err("point has no time".to_owned()),
-                Ok(_) if point.has_too_many_attributes() => {
-                    Err("point has too many attributes".to_owned())
-                }
-                Ok(family) => {
-                    times.add(time_ms(point.time_ns));
-                    labels.make(&point.attributes, shared, out)?;
-                    Series { out, deltas, options, family, labels, shared, number }.write(&point)?
-                }
-                Err(text) => Err(text.clone()),
-            };
-            if let Err(text) = result {
-                self.refused.add(1, format!("{text}: metric {:?}", metric.name));
+        let family = self.cache.family(part, &data, &mut self.out)?;
+        let is_number = matches!(data.kind, DataKind::Gauge | DataKind::Sum);
+        each(points, 1, "data point", |part| {
+            if is_number
+                && let Some(point) = PlainNumber::read(part)
+                && self.known_point(&point, family, scope, times)?
+            {
+                return Ok(());
             }
-            self.attributes = point.attributes;
-            Ok(())
+            self.point(part, (&data, family), scope, times)
         })
     }
 
-    /// Writes `target_info` for the times the resource has points at.
-    fn target_info(
+    /// Writes a point of which all is known; false if it is not, and nothing was done.
+    #[inline]
+    fn known_point(
         &mut self,
-        labels: &ResourceLabels<'_>,
-        times: Times,
+        point: &PlainNumber<'m>,
+        family: usize,
+        scope: &KnownScope,
+        times: &mut Times,
+    ) -> Result<bool, IngestError> {
+        let Self { out, cache, points, .. } = self;
+        let request = cache.parts.request();
+        let Some(Ok(family)) = cache.families.get(family) else { return Ok(false) };
+        let Some(name) = family.plain_part(request) else { return Ok(false) };
+        let labels = cache.known_labels(point.attributes, scope).filter(|labels| !labels.is_odd);
+        let (Some(labels), Some(next)) = (labels, points.checked_add(1)) else { return Ok(false) };
+        let at = At::new(time_ms(point.time_ns), time_ms(point.start_ns));
+        times.add(at.time_ms);
+        let (numbers, count) = labels.numbers(scope, name, (&mut cache.parts, out))?;
+        let numbers = numbers.get(..count).unwrap_or_default();
+        out.plain(*points, numbers, (at.time_ms, at.start_ms), point.value)?;
+        *points = next;
+        Ok(true)
+    }
+
+    #[inline]
+    fn point(
+        &mut self,
+        part: Reader<'m>,
+        (data, family): (&Data<'m>, usize),
+        scope: &KnownScope,
+        times: &mut Times,
     ) -> Result<(), IngestError> {
-        let Some((first, last)) = times.range else { return Ok(()) };
-        if !self.options.target_info || labels.identity.is_empty() || labels.info.is_empty() {
+        let number = self.next_point()?;
+        let mut attributes = std::mem::take(&mut self.attributes);
+        attributes.clear();
+        let point = Point::read(data.kind, part, attributes)?;
+        let Self { out, deltas, options, cache, .. } = self;
+        let labels = cache.point(&point, scope, out)?;
+        let Cache { families, parts, .. } = &mut **cache;
+        let lost = || IngestError::BadMessage("family of metric is not known".to_owned());
+        let (metric, result) = match families.get_mut(family).ok_or_else(lost)? {
+            Err(BadFamily { metric, text }) => (metric, Err(text.clone())),
+            Ok(family) if point.time_ns == 0 => {
+                (&mut family.metric, Err("point has no time".to_owned()))
+            }
+            Ok(family) if point.has_too_many_attributes() => {
+                (&mut family.metric, Err("point has too many attributes".to_owned()))
+            }
+            Ok(family) => {
+                times.add(time_ms(point.time_ns));
+                let mut series =
+                    Series::new((out, deltas), options, (family, parts), (scope, labels), number);
+                let result = series.write(&point)?;
+                (&mut family.metric, result)
+            }
+        };
+        if let Err(text) = result {
+            self.refused.add(1, format!("{text}: metric {metric:?}"));
+        }
+        self.attributes = point.attributes;
+        Ok(())
+    }
+
+    /// Writes `target_info` for the times the resource has points at.
+    fn target_info(&mut self, resource: &KnownResource, times: Times) -> Result<(), IngestError> {
+        let (Some((first, last)), Some(part)) = (times.range, resource.info) else {
             return Ok(());
-        }
-        let mut all = labels.info.clone();
-        for pair in &labels.identity {
-            set(&mut all, pair.clone());
-        }
-        set(&mut all, (Cow::Borrowed("__name__"), Cow::Borrowed("target_info")));
-        let mut symbols = Vec::with_capacity(all.len());
-        for (name, value) in &all {
-            symbols.push([self.out.symbol(name)?, self.out.symbol(value)?]);
-        }
-        self.out.open(&symbols);
+        };
+        let part = self.cache.parts.number(part, &mut self.out)?;
+        self.out.open_parts(&[part]);
         let step = usize::try_from(TARGET_INFO_STEP_MS).unwrap_or(usize::MAX);
         for time in (first..last).step_by(step).take(TARGET_INFO_SAMPLES_MAX) {
             self.out.sample(NO_POINT, time, 1.0, 0)?;
         }
         self.out.sample(NO_POINT, last, 1.0, 0)?;
-        let help = self.out.symbol("Target metadata")?;
-        let metric_type = MetricType::Gauge as u8;
-        self.out.close(FamilyInfo { metric_type, help, unit: 0 })
+        let mut info = FamilyInfo::default();
+        if !std::mem::replace(&mut self.told_target_info, true) {
+            let help = self.out.symbol("Target metadata")?;
+            info = FamilyInfo { metric_type: MetricType::Gauge as u8, help, unit: 0 };
+        }
+        self.out.close(info)
     }
 }
 

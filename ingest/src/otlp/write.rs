@@ -5,36 +5,40 @@ use std::borrow::Cow;
 use crate::error::IngestError;
 
 use super::attributes::hex;
+use super::cache::{KnownLabels, KnownScope};
 use super::delta::{Added, Session, Window};
-use super::family::{Family, Suffix};
+use super::family::{Family, Name};
 use super::histogram::{
     STALE, check_explicit, encode_custom, encode_exponential, encode_stale, reduce,
 };
 use super::labels::{Pair, set};
 use super::message::DataKind;
 use super::options::{ExplicitHistograms, Options};
+use super::parts::Parts;
 use super::point::{
     BUCKETS_MAX, ExplicitValue, ExponentialValue, Point, PointExemplar, PointValue, SummaryValue,
     count_value, int_value,
 };
-use super::symbols::{Label, PointLabels, Shared};
 use super::translate::time_ms;
 use crate::output::{Output, Symbol};
+use crate::remote_write::push_raw;
 
 /// Characters that the labels of an exemplar may have; attributes beyond are left out.
 const EXEMPLAR_CHARS_MAX: usize = 128;
 
 /// What a point needs to become samples.
 pub(super) struct Series<'w, 'd, 'm> {
-    pub(super) out: &'w mut Output,
-    pub(super) deltas: &'w mut Session<'d>,
-    pub(super) options: &'w Options,
-    pub(super) family: &'w mut Family,
-    /// They hold the labels of the point.
-    pub(super) labels: &'w mut PointLabels<'m>,
-    pub(super) shared: &'w Shared<'w, 'm>,
+    out: &'w mut Output,
+    deltas: &'w mut Session<'d>,
+    options: &'w Options,
+    family: &'w mut Family,
+    parts: &'w mut Parts,
+    scope: &'w KnownScope,
+    labels: KnownLabels,
+    /// The labels of the point as texts, if some of them may have to go.
+    odd: Option<Vec<Pair<'m>>>,
     /// Number of the point.
-    pub(super) number: u32,
+    number: u32,
 }
 
 /// Nothing, or why the point cannot be used.
@@ -42,21 +46,37 @@ type Verdict = Result<(), String>;
 
 /// When a point was measured and since when it counts.
 #[derive(Clone, Copy)]
-struct At {
-    time_ms: i64,
-    start_ms: i64,
+pub(super) struct At {
+    pub(super) time_ms: i64,
+    pub(super) start_ms: i64,
 }
 
 impl At {
     /// A start that is not before the time says nothing.
-    const fn new(time_ms: i64, start_ms: i64) -> Self {
+    pub(super) const fn new(time_ms: i64, start_ms: i64) -> Self {
         Self { time_ms, start_ms: if start_ms < time_ms { start_ms } else { 0 } }
     }
 }
 
-impl<'m> Series<'_, '_, 'm> {
+impl<'w, 'd, 'm> Series<'w, 'd, 'm> {
+    /// For point `number`, which has these labels.
+    #[inline]
+    pub(super) const fn new(
+        (out, deltas): (&'w mut Output, &'w mut Session<'d>),
+        options: &'w Options,
+        (family, parts): (&'w mut Family, &'w mut Parts),
+        (scope, labels): (&'w KnownScope, KnownLabels),
+        number: u32,
+    ) -> Self {
+        Self { out, deltas, options, family, parts, scope, labels, odd: None, number }
+    }
+
     /// Writes the samples of `point`.
+    #[inline]
     pub(super) fn write(&mut self, point: &Point<'m>) -> Result<Verdict, IngestError> {
+        if self.labels.is_odd {
+            self.odd = Some(self.scope.labels_of(point, self.options)?);
+        }
         let at = At::new(time_ms(point.time_ns), time_ms(point.start_ns));
         match &point.value {
             PointValue::Histogram(value) => self.explicit(point, value, at),
@@ -90,13 +110,12 @@ impl<'m> Series<'_, '_, 'm> {
                 Added::Refused(text) => return Ok(Err(text)),
             }
         }
-        let name = self.family.symbol;
         let exemplars = if self.family.kind == DataKind::Sum {
             self.exemplars(&point.exemplars, f64::NEG_INFINITY, f64::INFINITY)?
         } else {
             Vec::new()
         };
-        self.sample(name, None, (value, at), &exemplars)?;
+        self.sample(Name::Plain, (value, at), &exemplars)?;
         Ok(Ok(()))
     }
 
@@ -139,27 +158,23 @@ impl<'m> Series<'_, '_, 'm> {
         let stale = point.is_absent();
         let shown = |n: f64| if stale { STALE } else { n };
         let (mut below, mut lower) = (0_u64, f64::NEG_INFINITY);
-        let bucket = self.family.suffixed(Suffix::Bucket, self.out)?;
-        let le = self.out.symbol("le")?;
         for (bound, count) in value.bounds.iter().zip(&value.counts) {
             if bound.is_infinite() && *bound > 0.0 {
                 break;
             }
             below = below.saturating_add(*count);
-            let le = [le, self.labels.number(*bound, self.out)?];
             let exemplars = self.exemplars(&point.exemplars, lower, *bound)?;
-            self.sample(bucket, Some(le), (shown(count_value(below)), at), &exemplars)?;
+            let name = Name::Bucket(bound.to_bits());
+            self.sample(name, (shown(count_value(below)), at), &exemplars)?;
             lower = *bound;
         }
-        let le = [le, self.out.symbol("+Inf")?];
         let exemplars = self.exemplars(&point.exemplars, lower, f64::INFINITY)?;
-        self.sample(bucket, Some(le), (shown(count_value(value.count)), at), &exemplars)?;
+        let name = Name::Bucket(f64::INFINITY.to_bits());
+        self.sample(name, (shown(count_value(value.count)), at), &exemplars)?;
         if let Some(sum) = value.sum.or(stale.then_some(0.0)) {
-            let name = self.family.suffixed(Suffix::Sum, self.out)?;
-            self.sample(name, None, (shown(sum), at), &[])?;
+            self.sample(Name::Sum, (shown(sum), at), &[])?;
         }
-        let name = self.family.suffixed(Suffix::Count, self.out)?;
-        self.sample(name, None, (shown(count_value(value.count)), at), &[])?;
+        self.sample(Name::Count, (shown(count_value(value.count)), at), &[])?;
         Ok(Ok(()))
     }
 
@@ -192,7 +207,7 @@ impl<'m> Series<'_, '_, 'm> {
 
     fn native(&mut self, point: &Point<'m>, message: &[u8]) -> Result<Verdict, IngestError> {
         let exemplars = self.exemplars(&point.exemplars, f64::NEG_INFINITY, f64::INFINITY)?;
-        self.open(self.family.symbol, None)?;
+        self.open(Name::Plain)?;
         self.out.histogram(self.number, message)?;
         self.close(&exemplars)?;
         Ok(Ok(()))
@@ -208,42 +223,60 @@ impl<'m> Series<'_, '_, 'm> {
             return Ok(Err(format!("summary has more than {BUCKETS_MAX} quantiles")));
         }
         let shown = |n: f64| if point.is_absent() { STALE } else { n };
-        let label = self.out.symbol("quantile")?;
         for (quantile, value) in &value.quantiles {
-            let quantile = [label, self.labels.number(*quantile, self.out)?];
-            self.sample(self.family.symbol, Some(quantile), (shown(*value), at), &[])?;
+            self.sample(Name::Quantile(quantile.to_bits()), (shown(*value), at), &[])?;
         }
-        let name = self.family.suffixed(Suffix::Sum, self.out)?;
-        self.sample(name, None, (shown(value.sum), at), &[])?;
-        let name = self.family.suffixed(Suffix::Count, self.out)?;
-        self.sample(name, None, (shown(count_value(value.count)), at), &[])?;
+        self.sample(Name::Sum, (shown(value.sum), at), &[])?;
+        self.sample(Name::Count, (shown(count_value(value.count)), at), &[])?;
         Ok(Ok(()))
     }
 
     /// The labels of the point with the name of the family, as texts.
     fn named(&self, point: &Point<'m>) -> Result<Vec<Pair<'m>>, IngestError> {
-        let mut labels = self.labels.pairs(&point.attributes, self.shared)?;
+        let mut labels = self.scope.labels_of(point, self.options)?;
         set(&mut labels, (Cow::Borrowed("__name__"), Cow::Owned(self.family.name.clone())));
         Ok(labels)
     }
 
-    /// Begins a series with the labels of the point, this name and one label more.
-    fn open(&mut self, name: Symbol, more: Option<Label>) -> Result<(), IngestError> {
-        let name = [self.out.symbol("__name__")?, name];
-        let own = |label: &Label| label[0] == name[0] || more.is_some_and(|m| m[0] == label[0]);
-        let labels = self.labels.labels().iter().copied().filter(|label| !own(label));
-        self.out.open_with(labels.chain([name]).chain(more));
+    /// Begins a series with the labels of the point and those that it has for itself.
+    #[inline]
+    fn open(&mut self, name: Name) -> Result<(), IngestError> {
+        if self.odd.is_some() {
+            return self.open_odd(name);
+        }
+        let Self { out, family, parts, scope, labels, .. } = self;
+        let name = family.part(name, parts, out)?;
+        let (numbers, count) = labels.numbers(scope, name, (parts, out))?;
+        out.open_parts(numbers.get(..count).unwrap_or_default());
         Ok(())
     }
 
+    /// Begins a series whose own labels take the place of some of the point.
+    #[cold]
+    fn open_odd(&mut self, name: Name) -> Result<(), IngestError> {
+        let (full, label) = (self.family.full_name(name), name.label());
+        let own = |name: &str| name == "__name__" || label.as_ref().is_some_and(|l| l.0 == name);
+        let mut raw = Vec::new();
+        for (name, value) in self.odd.iter().flatten().filter(|(name, _)| !own(name)) {
+            push_raw(&mut raw, name.as_bytes(), value.as_bytes());
+        }
+        push_raw(&mut raw, b"__name__", full.as_bytes());
+        if let Some((name, value)) = &label {
+            push_raw(&mut raw, name.as_bytes(), value.as_bytes());
+        }
+        let part = self.out.part(&raw)?;
+        self.out.open_parts(&[part]);
+        Ok(())
+    }
+
+    #[inline]
     fn sample(
         &mut self,
-        name: Symbol,
-        more: Option<Label>,
+        name: Name,
         (value, at): (f64, At),
         exemplars: &[Exemplar],
     ) -> Result<(), IngestError> {
-        self.open(name, more)?;
+        self.open(name)?;
         self.out.sample(self.number, at.time_ms, value, at.start_ms)?;
         self.close(exemplars)
     }
@@ -252,7 +285,8 @@ impl<'m> Series<'_, '_, 'm> {
         for exemplar in exemplars {
             self.out.exemplar(&exemplar.labels, exemplar.value, exemplar.time_ms);
         }
-        self.out.close(self.family.info)
+        let info = self.family.tell(self.parts.request(), self.out)?;
+        self.out.close(info)
     }
 
     /// The exemplars above `lower` and not above `upper`, as they can be kept.

@@ -6,14 +6,15 @@ use std::borrow::Cow;
 use ephemeris_model::{LabelSource, RejectReason};
 
 use crate::error::IngestError;
+use crate::output::varint;
 use crate::wire::{Reader, WireType};
 
 /// Tag of `TimeSeries.labels` in remote write 1.0.
-pub(super) const TAG_LABEL: u8 = 0x0a;
+const TAG_LABEL: u8 = 0x0a;
 /// Tag of `Label.name`.
-pub(super) const TAG_NAME: u8 = 0x0a;
+const TAG_NAME: u8 = 0x0a;
 /// Tag of `Label.value`.
-pub(super) const TAG_VALUE: u8 = 0x12;
+const TAG_VALUE: u8 = 0x12;
 
 /// More labels than any setting allows; beyond it they are not even listed.
 const LABELS_MAX: usize = 1 << 16;
@@ -28,28 +29,103 @@ impl LabelSource for RawLabels {
     fn read<'a>(
         &'a self,
         raw: &'a [u8],
+        _: &[&'a [u8]],
         pairs: &mut Vec<Pair<'a>>,
     ) -> Result<(), (RejectReason, String)> {
-        let damaged = |e: IngestError| (RejectReason::InvalidUtf8, format!("labels: {e}"));
-        let mut reader = Reader::new(raw);
-        let mut count = 0;
-        while !reader.is_at_end() {
-            count += 1;
-            if count > LABELS_MAX {
-                let text = format!("series has more than {LABELS_MAX} labels");
-                return Err((RejectReason::TooManyLabels, text));
-            }
-            if let Some((pair, length)) = plain_label(reader.rest()) {
-                pairs.push(pair);
-                reader.advance(length);
-                continue;
-            }
-            reader.field().map_err(damaged)?;
-            let label = reader.message("label").map_err(damaged)?;
-            pairs.push(read_pair(label).map_err(damaged)?);
+        read_pairs(raw, pairs)
+    }
+}
+
+/// Appends the pairs of raw label bytes.
+pub(super) fn read_pairs<'a>(
+    raw: &'a [u8],
+    pairs: &mut Vec<Pair<'a>>,
+) -> Result<(), (RejectReason, String)> {
+    let damaged = |e: IngestError| (RejectReason::InvalidUtf8, format!("labels: {e}"));
+    let mut reader = Reader::new(raw);
+    while !reader.is_at_end() {
+        if pairs.len() >= LABELS_MAX {
+            return Err(too_many());
         }
+        if let Some((pair, length)) = plain_label(reader.rest()) {
+            pairs.push(pair);
+            reader.advance(length);
+            continue;
+        }
+        reader.field().map_err(damaged)?;
+        let label = reader.message("label").map_err(damaged)?;
+        pairs.push(read_pair(label).map_err(damaged)?);
+    }
+    Ok(())
+}
+
+fn too_many() -> (RejectReason, String) {
+    (RejectReason::TooManyLabels, format!("series has more than {LABELS_MAX} labels"))
+}
+
+/// Label bytes that are numbers of symbols, as the batch has them: four bytes each.
+pub(super) fn push_numbers(raw: &mut Vec<u8>, numbers: &[u32]) {
+    raw.reserve(size_of_val(numbers));
+    numbers.iter().for_each(|number| raw.extend_from_slice(&number.to_le_bytes()));
+}
+
+/// The symbol with a number of four bytes. Numbers were checked when they were written.
+fn symbol<'a>(number: [u8; 4], symbols: &[&'a [u8]]) -> &'a [u8] {
+    symbols.get(u32::from_le_bytes(number) as usize).copied().unwrap_or_default()
+}
+
+/// Reads the pairs of label bytes that are numbers of names and values, in turn.
+pub(super) struct SymbolLabels;
+
+impl LabelSource for SymbolLabels {
+    fn read<'a>(
+        &'a self,
+        raw: &'a [u8],
+        symbols: &[&'a [u8]],
+        pairs: &mut Vec<Pair<'a>>,
+    ) -> Result<(), (RejectReason, String)> {
+        let (labels, _) = raw.as_chunks::<8>();
+        if labels.len() > LABELS_MAX {
+            return Err(too_many());
+        }
+        pairs.extend(labels.iter().map(|label| {
+            let [n0, n1, n2, n3, v0, v1, v2, v3] = *label;
+            (symbol([n0, n1, n2, n3], symbols), symbol([v0, v1, v2, v3], symbols))
+        }));
         Ok(())
     }
+}
+
+/// Reads the pairs of label bytes that are numbers of parts, each of which is raw label bytes.
+pub(super) struct PartLabels;
+
+impl LabelSource for PartLabels {
+    fn read<'a>(
+        &'a self,
+        raw: &'a [u8],
+        symbols: &[&'a [u8]],
+        pairs: &mut Vec<Pair<'a>>,
+    ) -> Result<(), (RejectReason, String)> {
+        let (parts, _) = raw.as_chunks::<4>();
+        parts.iter().try_for_each(|number| read_pairs(symbol(*number, symbols), pairs))
+    }
+}
+
+/// Appends a label to raw label bytes.
+pub(crate) fn push_raw(raw: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let length = |text: &[u8]| 1 + varint_bytes(text.len()) + text.len();
+    raw.push(TAG_LABEL);
+    varint(raw, (length(name) + length(value)) as u64);
+    for (tag, text) in [(TAG_NAME, name), (TAG_VALUE, value)] {
+        raw.push(tag);
+        varint(raw, text.len() as u64);
+        raw.extend_from_slice(text);
+    }
+}
+
+/// Bytes a varint takes.
+const fn varint_bytes(value: usize) -> usize {
+    (value | 1).ilog2() as usize / 7 + 1
 }
 
 /// Reads a `Label` message. Of a repeated field the last one counts.
@@ -147,9 +223,14 @@ pub(super) fn extend_run<'a>(
 /// The metric name in raw label bytes, for texts; empty if there is none.
 pub(super) fn metric_name(raw: &[u8]) -> String {
     let mut pairs = Vec::new();
-    if RawLabels.read(raw, &mut pairs).is_err() {
+    if read_pairs(raw, &mut pairs).is_err() {
         return String::new();
     }
+    name_among(&pairs)
+}
+
+/// The metric name among labels, for texts; empty if there is none.
+pub(super) fn name_among(pairs: &[Pair<'_>]) -> String {
     let found = pairs.iter().find(|(name, _)| *name == b"__name__");
     found.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
 }
@@ -157,7 +238,13 @@ pub(super) fn metric_name(raw: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote_write::label_writer::encode;
+
+    /// Raw label bytes of these labels.
+    pub(in crate::remote_write) fn encode(labels: &[Pair<'_>]) -> Vec<u8> {
+        let mut raw = Vec::new();
+        labels.iter().for_each(|(name, value)| push_raw(&mut raw, name, value));
+        raw
+    }
 
     #[test]
     fn the_short_cut_takes_plain_labels_only() {
@@ -193,7 +280,7 @@ mod tests {
     fn a_count_of_labels_no_setting_allows_is_not_listed() {
         let raw = [TAG_LABEL, 0].repeat(LABELS_MAX + 1);
         let mut pairs = Vec::new();
-        let (reason, text) = RawLabels.read(&raw, &mut pairs).expect_err("too many");
+        let (reason, text) = read_pairs(&raw, &mut pairs).expect_err("too many");
         assert_eq!(
             (reason, text.as_str()),
             (RejectReason::TooManyLabels, "series has more than 65536 labels")

@@ -7,7 +7,6 @@
 //! | [`replica`] | of agents that send the same, one is kept |
 //! | `labels` | the raw label bytes of a series, and how pairs are read from them |
 //! | `sample` | float samples |
-//! | `label_writer` | label sets written in that form |
 //! | `histogram` | native histograms and the rules they must keep |
 //! | `exemplar` | the rules for labels of exemplars |
 //! | `parts` | what both versions share while a batch is being built |
@@ -18,10 +17,11 @@ pub mod v2;
 
 mod exemplar;
 mod histogram;
-mod label_writer;
 mod labels;
 mod parts;
 mod sample;
+
+pub(crate) use labels::push_raw;
 
 use ephemeris_model::{BodyKind, WriteBatch};
 
@@ -59,12 +59,11 @@ pub fn decode<'a>(
         }
         BodyKind::RemoteWrite2 => {
             let message = body::decompress_snappy(body, limits, &mut buffers.message)?;
-            v2::decode(body, message, limits, &mut buffers.labels)
+            v2::decode(kind, body, message, limits, &mut buffers.labels)
         }
-        BodyKind::RemoteWrite2Plain => {
+        BodyKind::RemoteWrite2Plain | BodyKind::LabelParts => {
             body::check_size(body, limits)?;
-            let batch = v2::decode(body, body, limits, &mut buffers.labels)?;
-            Ok(WriteBatch { kind, ..batch })
+            v2::decode(kind, body, body, limits, &mut buffers.labels)
         }
         BodyKind::LokiPush | BodyKind::LokiPushPlain => {
             Err(IngestError::BadMessage(format!("{kind:?} holds no samples")))

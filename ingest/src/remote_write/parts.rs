@@ -12,7 +12,6 @@ use ephemeris_model::{
 
 use crate::error::IngestError;
 
-use super::labels::metric_name;
 use super::sample::RawSample;
 
 /// Bytes of a help text or unit above which metadata is refused.
@@ -140,10 +139,10 @@ impl Columns {
     pub(super) fn close(
         &mut self,
         open: &Open,
-        raw_labels: &[u8],
+        name: impl FnOnce() -> String,
     ) -> Result<Option<Items>, IngestError> {
         if open.has_refused() {
-            self.report(open, raw_labels);
+            self.report(open, &name());
         }
         let items = Items {
             samples: range(open.samples, self.samples.len())?,
@@ -169,16 +168,24 @@ impl Columns {
     }
 
     #[cold]
-    fn report(&mut self, open: &Open, raw_labels: &[u8]) {
+    fn report(&mut self, open: &Open, name: &str) {
         for (reason, refused) in [
             (RejectReason::InvalidHistogram, &open.bad_histograms),
             (RejectReason::InvalidExemplar, &open.bad_exemplars),
         ] {
             if refused.count > 0 {
-                self.rejects.add(reason, refused.count, || {
-                    format!("series {:?}: {}", metric_name(raw_labels), refused.text)
-                });
+                self.rejects
+                    .add(reason, refused.count, || format!("series {name:?}: {}", refused.text));
             }
+        }
+    }
+
+    /// Adds a sample without start timestamp.
+    #[inline]
+    pub(super) fn push_plain_sample(&mut self, sample: Sample) {
+        self.samples.push(sample);
+        if !self.start_timestamps.is_empty() {
+            self.start_timestamps.push(0);
         }
     }
 
@@ -231,9 +238,9 @@ impl Columns {
     }
 
     /// Counts a series without samples, histograms and exemplars.
-    pub(super) fn refuse_empty(&mut self, raw_labels: &[u8]) {
+    pub(super) fn refuse_empty(&mut self, name: &str) {
         self.rejects.add(RejectReason::EmptySeries, 1, || {
-            format!("series {:?} has neither samples nor histograms", metric_name(raw_labels))
+            format!("series {name:?} has neither samples nor histograms")
         });
     }
 
@@ -255,13 +262,14 @@ impl Columns {
         self,
         kind: BodyKind,
         body: &'a [u8],
-        label_source: &'a dyn LabelSource,
+        (label_source, symbols): (&'a dyn LabelSource, Vec<&'a [u8]>),
         series: Vec<BatchSeries<'a>>,
     ) -> WriteBatch<'a> {
         WriteBatch {
             kind,
             body,
             label_source,
+            symbols,
             series,
             samples: self.samples,
             start_timestamps: self.start_timestamps,

@@ -13,7 +13,7 @@ use crate::wire::{Field, Reader, WireType, low_bits};
 
 use super::exemplar::ExemplarPairs;
 use super::histogram::read_histogram;
-use super::labels::{RawLabels, extend_run, plain_labels_length, read_pair};
+use super::labels::{RawLabels, extend_run, metric_name, plain_labels_length, read_pair};
 use super::parts::{Budget, Columns, Open, RawMetadata};
 use super::sample::{Version, only_sample, read_sample};
 
@@ -53,7 +53,7 @@ pub fn decode<'a>(
             _ => reader.skip(field)?,
         }
     }
-    Ok(builder.columns.into_batch(kind, body, &RawLabels, builder.series))
+    Ok(builder.columns.into_batch(kind, body, (&RawLabels, Vec::new()), builder.series))
 }
 
 struct Builder<'a> {
@@ -87,7 +87,7 @@ impl<'a> Builder<'a> {
                 self.read_item(&mut reader, field, &mut open)?;
             }
         }
-        if let Some(items) = self.columns.close(&open, &labels)? {
+        if let Some(items) = self.columns.close(&open, || metric_name(&labels))? {
             self.budget.take_one::<BatchSeries<'_>>()?;
             self.series.push(items.series(labels));
         }

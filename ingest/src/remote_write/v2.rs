@@ -1,13 +1,15 @@
 //! `io.prometheus.write.v2.Request`: remote write 2.0. Series name their labels by symbols.
 //!
 //! A message is read twice, since symbols may come after the series that use them: first symbols
-//! and the places of the series, then each series. Label bytes are written out per series in the
-//! form of remote write 1.0, so that equal label sets have equal bytes whatever symbol table they
-//! came with.
+//! and the places of the series, then each series. Label bytes are the references; the batch has
+//! the symbols, each of which is hashed once.
+//!
+//! A message of the server's own ([`BodyKind::LabelParts`]) is read in the same way: its series
+//! refer to parts of label sets.
 
 use std::borrow::Cow;
 
-use ephemeris_model::{BatchSeries, BodyKind, Exemplar, RejectReason, WriteBatch};
+use ephemeris_model::{BatchSeries, BodyKind, Exemplar, RejectReason, Sample, WriteBatch};
 
 use crate::body::Limits;
 use crate::error::IngestError;
@@ -15,11 +17,10 @@ use crate::wire::{Field, Reader, WireType, low_bits, malformed};
 
 use super::exemplar::ExemplarPairs;
 use super::histogram::read_histogram;
-use super::labels::RawLabels;
 use super::parts::{Budget, Columns, Items, Open};
-use super::sample::{Version, read_sample};
+use super::sample::{Version, only_sample, read_sample};
 use metadata::FamilyMetadata;
-use symbols::Symbols;
+use symbols::{Form, Symbols};
 
 mod metadata;
 mod symbols;
@@ -27,11 +28,14 @@ mod symbols;
 /// Message bytes a series takes at least, as a rule; for the first guess at their number.
 const SERIES_BYTES_GUESS: usize = 64;
 
+/// What a series with one sample takes, beside its label bytes.
+const PLAIN_BYTES: usize = size_of::<Sample>() + size_of::<BatchSeries<'_>>() + size_of::<usize>();
+
 /// A label buffer that grew beyond this is given back at the next request.
 const LABELS_KEEP_BYTES: usize = 4 << 20;
 
-/// Decodes a decompressed `message`; `body` is what was received. Label bytes are written to
-/// `labels`, which is cleared first and kept by the caller from request to request.
+/// Decodes a decompressed `message`; `body` is what was received, and `kind` how it is encoded.
+/// Label bytes are written to `labels`, which is cleared first and kept by the caller from request to request.
 ///
 /// A series whose references are wrong, or without samples, histograms and exemplars, is a reject.
 /// Start timestamps of histograms are not kept.
@@ -40,6 +44,7 @@ const LABELS_KEEP_BYTES: usize = 4 << 20;
 /// If the message is not well-formed, its first symbol is not empty, or it passes
 /// `limits.batch_bytes_max`.
 pub fn decode<'a>(
+    kind: BodyKind,
     body: &'a [u8],
     message: &'a [u8],
     limits: &Limits,
@@ -48,44 +53,41 @@ pub fn decode<'a>(
     labels.clear();
     labels.shrink_to(LABELS_KEEP_BYTES);
     let mut builder = Builder {
-        symbols: Symbols::default(),
+        symbols: Symbols::new(Form::of(kind)),
         labels,
-        series: Vec::with_capacity(message.len() / SERIES_BYTES_GUESS),
+        series: Vec::new(),
+        label_ends: Vec::new(),
         refs: Vec::new(),
         metadata: FamilyMetadata::default(),
         columns: Columns::default(),
         budget: Budget::new(limits.batch_bytes_max),
     };
     let places = builder.read_envelope(message)?;
-    builder.symbols.finish(&mut builder.budget)?;
+    builder.symbols.check()?;
     builder.columns.samples.reserve(places.len());
+    builder.series.reserve(places.len());
+    builder.label_ends.reserve(places.len());
     for place in places {
         builder.read_series(place)?;
     }
-    let Builder { labels, series, columns, .. } = builder;
+    let Builder { labels, mut series, label_ends, columns, symbols, .. } = builder;
     let labels: &'a [u8] = labels;
-    let series = series.into_iter().map(|s| s.with_labels(labels)).collect();
-    Ok(columns.into_batch(BodyKind::RemoteWrite2, body, &RawLabels, series))
-}
-
-/// A series before the label buffer is complete, so before it can be borrowed.
-struct Pending {
-    labels_start: usize,
-    labels_end: usize,
-    items: Items,
-}
-
-impl Pending {
-    fn with_labels(self, labels: &[u8]) -> BatchSeries<'_> {
-        let raw = labels.get(self.labels_start..self.labels_end).unwrap_or_default();
-        self.items.series(Cow::Borrowed(raw))
+    let mut start = 0;
+    for (one, end) in series.iter_mut().zip(label_ends) {
+        one.labels = Cow::Borrowed(labels.get(start..end).unwrap_or_default());
+        start = end;
     }
+    let source = Form::of(kind).source();
+    Ok(columns.into_batch(kind, body, (source, symbols.into_texts()), series))
 }
 
 struct Builder<'a, 'b> {
     symbols: Symbols<'a>,
     labels: &'b mut Vec<u8>,
-    series: Vec<Pending>,
+    /// Their labels come when the buffer is complete, so that it can be borrowed.
+    series: Vec<BatchSeries<'a>>,
+    /// Where the labels of each series end in the buffer; they begin where those before end.
+    label_ends: Vec<usize>,
     /// References of the current series; kept for its memory.
     refs: Vec<u32>,
     metadata: FamilyMetadata,
@@ -117,9 +119,13 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn read_series(&mut self, mut reader: Reader<'a>) -> Result<(), IngestError> {
+        self.refs.clear();
+        if let Some(sample) = plain_series(reader.rest()) {
+            reader.field()?;
+            return self.push_plain_series(reader.message("references to symbols")?, sample);
+        }
         let mut open = self.columns.open();
         let mut head = SeriesHead::default();
-        self.refs.clear();
         while let Some(field) = reader.field()? {
             match field.number {
                 1 => read_refs(&mut reader, field, &mut self.refs, &mut self.budget)?,
@@ -154,15 +160,38 @@ impl<'a> Builder<'a, '_> {
         self.end_series(&open, &head)
     }
 
+    /// Adds a series of references and one sample, as nearly all are.
+    #[inline]
+    fn push_plain_series(&mut self, refs: Reader<'a>, sample: Sample) -> Result<(), IngestError> {
+        read_packed(refs, &mut self.refs, &mut self.budget)?;
+        let labels_start = self.labels.len();
+        if let Err(text) = self.symbols.write_labels(&self.refs, self.labels) {
+            self.columns.rejects.add(RejectReason::BadSymbolReference, 1, || text);
+            return Ok(());
+        }
+        self.budget.take(PLAIN_BYTES + self.labels.len() - labels_start)?;
+        self.columns.push_plain_sample(sample);
+        let items = self.columns.last_sample()?;
+        self.push(items);
+        Ok(())
+    }
+
+    /// Adds a series whose label bytes are the last in the buffer.
+    #[inline]
+    fn push(&mut self, items: Items) {
+        self.series.push(items.series(Cow::Borrowed(&[])));
+        self.label_ends.push(self.labels.len());
+    }
+
     /// Writes out the labels of the series and takes it, or takes back what was read of it.
     fn end_series(&mut self, open: &Open, head: &SeriesHead) -> Result<(), IngestError> {
         let labels_start = self.labels.len();
-        if let Err(text) = self.symbols.write_labels(&self.refs, self.labels, &mut self.budget)? {
+        if let Err(text) = self.symbols.write_labels(&self.refs, self.labels) {
             let count = self.columns.take_back(open);
             self.columns.rejects.add(RejectReason::BadSymbolReference, count, || text);
             return Ok(());
         }
-        let raw = self.labels.get(labels_start..).unwrap_or_default();
+        self.budget.take(self.labels.len() - labels_start)?;
         self.columns.set_start_timestamps(open, head.created_timestamp_ms);
         self.metadata.add(
             &head.metadata,
@@ -170,13 +199,14 @@ impl<'a> Builder<'a, '_> {
             &self.refs,
             (&mut self.columns, &mut self.budget),
         )?;
-        if let Some(items) = self.columns.close(open, raw)? {
+        if let Some(items) = self.columns.close(open, || self.symbols.shown(&self.refs))? {
             self.budget.take_one::<BatchSeries<'_>>()?;
-            self.budget.take_one::<Pending>()?;
-            self.series.push(Pending { labels_start, labels_end: self.labels.len(), items });
-        } else if !open.has_refused() {
-            let raw = self.labels.get(labels_start..).unwrap_or_default();
-            self.columns.refuse_empty(raw);
+            self.budget.take_one::<usize>()?;
+            self.push(items);
+        } else {
+            if !open.has_refused() {
+                self.columns.refuse_empty(&self.symbols.shown(&self.refs));
+            }
             self.labels.truncate(labels_start);
         }
         Ok(())
@@ -238,12 +268,44 @@ pub(super) fn read_refs(
     if field.wire != WireType::Length {
         return Err(malformed(field.at, &format!("{what} is {:?}", field.wire)));
     }
-    let mut packed = reader.message(what)?;
+    read_packed(reader.message(what)?, refs, budget)
+}
+
+#[inline]
+fn read_packed(
+    mut packed: Reader<'_>,
+    refs: &mut Vec<u32>,
+    budget: &mut Budget,
+) -> Result<(), IngestError> {
     budget.take(packed.rest().len())?;
+    refs.reserve(packed.rest().len());
+    // Numbers of one or two bytes, as nearly all are.
+    let mut rest = packed.rest();
+    loop {
+        match *rest {
+            [byte @ 0..0x80, ref more @ ..] => {
+                refs.push(u32::from(byte));
+                rest = more;
+            }
+            [low, high @ 0..0x80, ref more @ ..] => {
+                refs.push(u32::from(low & 0x7f) | u32::from(high) << 7);
+                rest = more;
+            }
+            _ => break,
+        }
+    }
+    packed.advance(packed.rest().len() - rest.len());
     while !packed.is_at_end() {
-        refs.push(low_bits(packed.varint(what)?));
+        refs.push(low_bits(packed.varint("reference to a symbol")?));
     }
     Ok(())
+}
+
+/// The sample of a series that has references, then one sample, and nothing else.
+#[inline]
+fn plain_series(series: &[u8]) -> Option<Sample> {
+    let &[0x0a, length @ 0..0x80, ref rest @ ..] = series else { return None };
+    only_sample(rest.get(usize::from(length)..)?)
 }
 
 #[cfg(test)]

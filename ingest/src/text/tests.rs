@@ -16,7 +16,7 @@ fn run(text: &str, format: Format, grouping: &[(String, String)]) -> (Vec<String
         assert!(decoded.rejects.is_empty(), "{}", decoded.rejects.summary());
         for (series, sample) in decoded.series.iter().zip(&decoded.samples) {
             let mut pairs = Vec::new();
-            decoded.label_source.read(&series.labels, &mut pairs).expect("pairs");
+            decoded.read_labels(series, &mut pairs).expect("pairs");
             let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
             let pairs: Vec<_> =
                 pairs.iter().map(|(n, v)| format!("{}={:?}", text(n), text(v))).collect();

@@ -9,7 +9,7 @@ use ephemeris_model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use ephemeris_model::{CounterResetHint, is_stale};
 
 use super::bits::{Bits, XorColumn};
-use super::{Point, TsdbError};
+use super::{Point, TsdbError, left_after};
 use crate::proto::write_v1::{BucketSpan, Count, Histogram, ZeroCount};
 
 /// Buckets of a side of a histogram at most.
@@ -152,11 +152,9 @@ impl Iterator for HistogramPoints<'_> {
     type Item = Result<Point, TsdbError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
+        let left = self.left.checked_sub(1)?;
         let point = self.read();
-        if point.is_err() {
-            self.left = 0;
-        }
+        self.left = left_after(&point, left);
         Some(point)
     }
 }

@@ -75,6 +75,12 @@ pub enum Point {
     Histogram(Box<Histogram>),
 }
 
+/// How many samples of a chunk are left after this one, of `left` that were thought to be: behind
+/// damage there are none.
+pub(crate) const fn left_after(point: &Result<Point, TsdbError>, left: u64) -> u64 {
+    if point.is_ok() { left } else { 0 }
+}
+
 impl Point {
     /// Milliseconds since the epoch.
     #[must_use]

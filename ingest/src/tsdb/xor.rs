@@ -1,7 +1,7 @@
 //! A chunk of floats: times as differences of differences, values as XOR with the one before.
 
 use super::bits::{Bits, XorColumn};
-use super::{Point, TsdbError};
+use super::{Point, TsdbError, left_after};
 
 /// The samples of a chunk, one by one.
 #[derive(Clone, Debug)]
@@ -58,11 +58,9 @@ impl Iterator for XorPoints<'_> {
     type Item = Result<Point, TsdbError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
+        let left = self.left.checked_sub(1)?;
         let point = self.read();
-        if point.is_err() {
-            self.left = 0;
-        }
+        self.left = left_after(&point, left);
         Some(point)
     }
 }

@@ -28,7 +28,7 @@ fn captured_requests_decode_as_prost_decodes_them() {
         assert_eq!(batch.series.len(), request.timeseries.len());
         for (got, sent) in batch.series.iter().zip(&request.timeseries) {
             let mut pairs = Vec::new();
-            batch.label_source.read(&got.labels, &mut pairs).expect("well-formed");
+            batch.read_labels(got, &mut pairs).expect("well-formed");
             assert!(pairs.iter().map(|(n, v)| Label::new(*n, *v)).eq(sent.labels.clone()));
             let range = got.samples.start as usize..got.samples.end as usize;
             let samples = batch.samples[range].iter().map(|s| (s.timestamp_ms, s.value.to_bits()));

@@ -2,7 +2,7 @@
 
 use ephemeris_ingest::otlp::json::metrics_to_protobuf;
 use ephemeris_ingest::otlp::{
-    self, Accumulator, DeltaMode, ExplicitHistograms, Naming, Options, Stored, StoredSample,
+    self, Accumulator, Cache, DeltaMode, ExplicitHistograms, Naming, Options, Stored, StoredSample,
 };
 use ephemeris_ingest::text::{self, Format};
 use ephemeris_ingest::{Buffers, Limits, remote_write};
@@ -53,10 +53,11 @@ fn example() -> Vec<u8> {
 fn run(message: &[u8], options: &Options) -> Option<u64> {
     let accumulator = Accumulator::new(100);
     let limits = Limits { batch_bytes_max: 1 << 22, ..Limits::default() };
-    let mut points = None;
+    let (mut points, mut cache) = (None, Cache::default());
     for _ in 0..2 {
         let mut session = accumulator.session("t", &Nothing);
-        let translated = otlp::translate(message, options, &limits, &mut session).ok()?;
+        let translated =
+            otlp::translate(message, options, &limits, &mut session, &mut cache, None).ok()?;
         assert!(translated.refused.points <= translated.points);
         points = Some(translated.points - translated.refused.points);
         session.commit();
@@ -64,7 +65,7 @@ fn run(message: &[u8], options: &Options) -> Option<u64> {
             continue;
         }
         let mut buffers = Buffers::default();
-        let kind = BodyKind::RemoteWrite2Plain;
+        let kind = BodyKind::LabelParts;
         let batch = remote_write::decode(kind, &translated.body, &Limits::REPLAY, &mut buffers)
             .expect("what is translated can be replayed");
         assert_eq!(batch.samples.len(), translated.sample_points.len());

@@ -40,7 +40,7 @@ fn compare(batch: &WriteBatch<'_>, request: &WriteRequest) {
         }
         let mut pairs = Vec::new();
         let is_this = series.peek().is_some_and(|s| {
-            batch.label_source.read(&s.labels, &mut pairs).expect("well-formed");
+            batch.read_labels(s, &mut pairs).expect("well-formed");
             let same = pairs.iter().map(|(n, v)| Label::new(*n, *v)).eq(sent.labels.clone());
             same && s.samples.len() == sent.samples.len() && s.exemplars.len() == exemplars.len()
         });

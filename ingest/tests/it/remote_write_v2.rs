@@ -48,7 +48,7 @@ fn show(batch: &WriteBatch<'_>) -> Vec<String> {
     let mut shown = Vec::new();
     for series in &batch.series {
         let mut pairs = Vec::new();
-        batch.label_source.read(&series.labels, &mut pairs).expect("well-formed");
+        batch.read_labels(series, &mut pairs).expect("well-formed");
         shown.push(format!("{pairs:?} {:?} {:?}", series.samples, series.histograms));
         for e in &batch.exemplars[series.exemplars.start as usize..series.exemplars.end as usize] {
             shown.push(format!("{} {} {:x}", e.labels, e.timestamp_ms, e.value.to_bits()));
@@ -84,7 +84,7 @@ fn compare(batch: &WriteBatch<'_>, request: &Request) {
             labels.iter().map(|(name, value)| (&name[..], &value[..])).collect();
         let mut pairs = Vec::new();
         let is_this = series.peek().is_some_and(|got| {
-            batch.label_source.read(&got.labels, &mut pairs).expect("well-formed");
+            batch.read_labels(got, &mut pairs).expect("well-formed");
             pairs == labels && got.samples.len() == sent.samples.len()
         });
         if !is_this {
@@ -127,8 +127,10 @@ fn compare(batch: &WriteBatch<'_>, request: &Request) {
 
 fn same_verdict(message: &[u8]) {
     let mut labels = Vec::new();
-    match (v2::decode(message, message, &Limits::default(), &mut labels), Request::decode(message))
-    {
+    match (
+        v2::decode(BodyKind::RemoteWrite2, message, message, &Limits::default(), &mut labels),
+        Request::decode(message),
+    ) {
         (Ok(batch), Ok(request)) => {
             let kept = batch.series.len() as u64 + batch.rejects.total();
             assert!(kept >= request.timeseries.len() as u64, "a series is lost without a word");
@@ -201,7 +203,7 @@ proptest! {
         let expected = v1::decode(BodyKind::RemoteWrite1, b"", &message, &Limits::default());
         let message = translate(&request, start).encode_to_vec();
         let mut labels = Vec::new();
-        let batch = v2::decode(b"", &message, &Limits::default(), &mut labels);
+        let batch = v2::decode(BodyKind::RemoteWrite2, b"", &message, &Limits::default(), &mut labels);
         let batch = batch.expect("well-formed");
         prop_assert_eq!(show(&expected.expect("well-formed")), show(&batch));
         let starts = if start == 0 { vec![] } else { vec![start; batch.samples.len()] };

@@ -175,6 +175,8 @@ pub struct OtlpConfig {
     pub options: OtlpOptions,
     /// Running totals of delta series kept in memory.
     pub delta_series_max: usize,
+    /// Bytes of what translation knows from earlier requests.
+    pub cache_bytes_max: usize,
 }
 
 /// When a generation of the head ends and is sealed: at whichever bound comes first.
@@ -236,7 +238,11 @@ impl Default for Config {
                 reuse_bytes_max: 32 << 20,
             },
             ingest: IngestConfig { threads: 0, queue_max: 256 },
-            otlp: OtlpConfig { options: OtlpOptions::default(), delta_series_max: 500_000 },
+            otlp: OtlpConfig {
+                options: OtlpOptions::default(),
+                delta_series_max: 500_000,
+                cache_bytes_max: 32 << 20,
+            },
             pairs: PairConfig::default(),
             head: HeadConfig {
                 chunk_bytes_max: 48 << 20,

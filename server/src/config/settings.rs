@@ -477,6 +477,14 @@ pub static SETTINGS: &[Setting] = &[
         show: |c| c.otlp.delta_series_max.to_string(),
     },
     Setting {
+        key: "otlp.cache_bytes_max",
+        value: "SIZE",
+        help: "What translation of OTLP remembers of resources, metrics and attributes it has met; \
+               points of which nothing is remembered cost several times as much",
+        set: |c, v| size(v, 0, 1 << 40).map(|v| c.otlp.cache_bytes_max = usize_of(v)),
+        show: |c| format_bytes(c.otlp.cache_bytes_max as u64),
+    },
+    Setting {
         key: "ha.tenants",
         value: "LIST",
         help: "Tenants whose Prometheus agents come in pairs that send the same: of each cluster one \

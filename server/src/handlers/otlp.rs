@@ -10,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use ephemeris_ingest::body::{Compression, decompress};
 use ephemeris_ingest::otlp::answer::{self, Encoding, Unit};
-use ephemeris_ingest::otlp::{self, NO_POINT, Translated};
+use ephemeris_ingest::otlp::{self, NO_POINT, PairPoints, Replicas, Translated};
+use ephemeris_ingest::remote_write::replica::Fate;
 use ephemeris_ingest::{Limits, loki, remote_write};
-use ephemeris_model::{BodyKind, WriteOutcome};
+use ephemeris_model::{BodyKind, RejectReason, Rejects, WriteOutcome};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -153,22 +154,40 @@ fn store_metrics(
     let (now, owner) = (app.clock.now(), tenant.as_str().to_owned());
     let stored = StoredSeries { store, tenant: owner, now };
     let mut session = app.accumulator.session(tenant.as_str(), &stored);
-    let mut translated =
-        otlp::translate(message, &app.config.otlp.options, limits, &mut session).map_err(refuse)?;
+    let options = &app.config.otlp.options;
+    let name = tenant.as_str();
+    let mut pairs = app.pairs.is_on(name).then(|| app.pairs.request(name, app.clock.passed()));
+    let translated = app.translations.with(|cache| {
+        let mut fate = |cluster: &str, replica: &str| match &mut pairs {
+            Some(request) => request.fate(cluster, replica),
+            None => Fate::Keep,
+        };
+        let labels = app.pairs.labels();
+        let replicas = app.pairs.is_on(name).then_some(Replicas { labels, fate: &mut fate });
+        otlp::translate(message, options, limits, &mut session, cache, replicas)
+    });
+    let mut translated = translated.map_err(refuse)?;
     if !translated.body.is_empty() {
         // It was made here, from a request within its limits.
         let limits = Limits { compressed_bytes_max: usize::MAX, ..*limits };
-        let kind = BodyKind::RemoteWrite2Plain;
+        let kind = BodyKind::LabelParts;
         let batch = remote_write::decode(kind, &translated.body, &limits, ingest)
             .map_err(|error| refused_body(&error))?;
         let outcome = app.write(tenant, Protocol::Otlp, &batch)?;
-        let refused = refused_points(&translated, &outcome);
+        let written = outcome.samples_written + outcome.histograms_written;
+        if let Some(request) = pairs.filter(|_| written > 0 || outcome.rejects.is_empty()) {
+            request.stored();
+        }
         if outcome.rejects.is_empty() {
             session.commit();
         } else {
+            let refused = refused_points(&translated, &outcome);
             translated.refused.add(refused, outcome.rejects.summary());
         }
+    } else if translated.pairs != PairPoints::default() {
+        app.arrivals.came((Protocol::Otlp, name), now.0);
     }
+    count_pairs(app, name, &mut translated, now.0);
     app.metrics.points_refused(translated.refused.points);
     let message = translated.refused.message();
     let refused = translated.refused.points;
@@ -203,6 +222,24 @@ fn store_logs(
     let refused = outcome.rejects.total();
     let message = if refused == 0 { String::new() } else { outcome.rejects.summary() };
     Ok(Received { stored: outcome.entries_written, refused, message })
+}
+
+/// Counts points of agents that come in pairs and were not stored. Those that another replica's were
+/// stored for count as stored, for they are: by that one.
+fn count_pairs(app: &App, tenant: &str, translated: &mut Translated, now_ms: i64) {
+    let PairPoints { dropped, refused } = translated.pairs;
+    let source = (Protocol::Otlp, tenant);
+    if dropped > 0 {
+        app.pairs.deduplicated.add(dropped);
+        app.arrivals.deduplicated(source, dropped, now_ms);
+    }
+    if refused > 0 {
+        let mut rejects = Rejects::default();
+        rejects.add(RejectReason::TooManyClusters, refused, || app.pairs.refusal());
+        app.metrics.rejected(&rejects);
+        app.arrivals.rejected(source, &rejects, now_ms);
+        translated.refused.add(refused, rejects.summary());
+    }
 }
 
 /// How many data points the store refused, whole or in part.

@@ -306,7 +306,7 @@ fn reuse_families(out: &mut Vec<Family>, reuse: &Reuse) {
 fn pair_families(out: &mut Vec<Family>, pairs: &Pairs) {
     out.push(Family::counter(
         "ephemeris_ha_deduplicated_total",
-        "Samples, histograms and exemplars of replicas that were not the chosen ones (ha.tenants).",
+        "Samples, histograms and exemplars, or points of OTLP, of replicas that were not the chosen ones (ha.tenants).",
         &pairs.deduplicated,
     ));
     out.push(Family::counter(

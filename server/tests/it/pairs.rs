@@ -235,3 +235,87 @@ async fn a_clock_that_is_set_back_does_not_hold_up_the_other() {
     assert_eq!(stored(&server, "paired", at - hour + 30_000).await, expected);
     server.stop().await;
 }
+
+/// What one collector of a pair sends by OTLP: a gauge of two points and a delta sum.
+async fn otlp(
+    server: &TestServer,
+    (cluster, replica): (&str, &str),
+    at_ms: i64,
+    value: i64,
+) -> Answer {
+    let attribute = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let time = format!("{at_ms}000000");
+    let body = json!({"resourceMetrics": [{
+        "resource": {"attributes": [
+            attribute("service.name", "x"),
+            attribute("cluster", cluster),
+            attribute("__replica__", replica),
+        ]},
+        "scopeMetrics": [{"metrics": [
+            {"name": "up", "gauge": {"dataPoints": [
+                {"timeUnixNano": time, "asInt": value},
+                {"timeUnixNano": time, "asInt": value, "attributes": [attribute("a", "b")]},
+            ]}},
+            {"name": "work", "sum": {"aggregationTemporality": 1, "isMonotonic": true,
+                "dataPoints": [{"timeUnixNano": time, "asInt": value}]}},
+        ]}],
+    }]});
+    let headers = [("content-type", "application/json"), ("x-scope-orgid", "paired")];
+    let body = Bytes::from(body.to_string());
+    server.send_to(server.otlp_http, "POST", "/v1/metrics", &headers, body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_pair_of_collectors_one_is_stored() {
+    let at = minute_ms();
+    let (server, clock) = start(at).await;
+    let sent = [("a", 0, 1), ("b", 0, 1), ("b", 20, 4), ("a", 20, 2), ("b", 50, 8), ("a", 55, 16)];
+    for (replica, after, value) in sent {
+        clock.move_to(TimestampMs(at + after * 1000));
+        let answer = otlp(&server, ("c", replica), at + after * 1000, value).await;
+        assert_eq!((answer.status, answer.text()), (StatusCode::OK, "{}".to_owned()));
+    }
+    let end = at + 55_000;
+    // The label of the cluster is only in `target_info`, that of the replica nowhere.
+    let expected = json!([
+        [{"__name__": "up", "a": "b", "job": "x"}, ["1", "2", "8"]],
+        [{"__name__": "up", "job": "x"}, ["1", "2", "8"]],
+    ]);
+    assert_eq!(stored(&server, "paired", end).await, expected);
+    let headers = [("x-scope-orgid", "paired")];
+    let time = crate::support::seconds(end);
+    for (query, labels, value) in [
+        ("target_info", json!({"__name__": "target_info", "cluster": "c", "job": "x"}), "1"),
+        ("work_total", json!({"__name__": "work_total", "job": "x"}), "11"),
+    ] {
+        let path = format!("/api/v1/query?query={query}&time={time}");
+        let answer = server.send("GET", &path, &headers, Bytes::new()).await.json();
+        let found = &answer["data"]["result"];
+        assert_eq!(found.as_array().map(Vec::len), Some(1), "{answer}");
+        assert_eq!((&found[0]["metric"], &found[0]["value"][1]), (&labels, &json!(value)));
+    }
+    let metrics = server.get("/metrics").await.text();
+    let line = "ephemeris_ha_deduplicated_total 9";
+    assert!(metrics.lines().any(|got| got == line), "{line} is not in {metrics}");
+    let shown = server.send("GET", "/api/v1/status/ingest", &headers, Bytes::new()).await.json();
+    let shown = &shown["data"]["protocols"][0];
+    assert_eq!((&shown["deduplicated"], &shown["requests"]), (&json!(9), &json!(6)), "{shown}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collectors_of_a_cluster_too_many_are_told() {
+    let at = minute_ms();
+    let (server, _clock) = start(at).await;
+    for cluster in ["1", "2", "3"] {
+        let answer = otlp(&server, (cluster, "a"), at, 1).await;
+        assert_eq!(answer.text(), "{}");
+    }
+    let answer = otlp(&server, ("4", "a"), at, 1).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let told = answer.json();
+    assert_eq!(told["partialSuccess"]["rejectedDataPoints"], "3", "{told}");
+    let text = told["partialSuccess"]["errorMessage"].as_str().expect("a text");
+    assert!(text.contains("ha.clusters_max"), "{text}");
+    server.stop().await;
+}

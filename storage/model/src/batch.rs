@@ -28,6 +28,9 @@ pub enum BodyKind {
     /// A remote-write 2.0 message, not compressed: what other protocols are translated to, and what
     /// is left of one that an agent of a pair sent.
     RemoteWrite2Plain = 6,
+    /// A message of the server's own, not compressed: as remote write 2.0, but what its series
+    /// refer to are parts of label sets, not names and values.
+    LabelParts = 7,
 }
 
 impl BodyKind {
@@ -41,6 +44,7 @@ impl BodyKind {
             4 => Some(Self::LokiPush),
             5 => Some(Self::LokiPushPlain),
             6 => Some(Self::RemoteWrite2Plain),
+            7 => Some(Self::LabelParts),
             _ => None,
         }
     }
@@ -58,13 +62,14 @@ impl BodyKind {
 /// well-formed when the batch was decoded; UTF-8 and all rules of a label set are checked by
 /// [`crate::validate::canonicalize`] afterwards.
 pub trait LabelSource: Sync {
-    /// Appends the pairs in the order received.
+    /// Appends the pairs in the order received. `symbols` are those of the batch.
     ///
     /// # Errors
     /// If the bytes do not hold pairs.
     fn read<'a>(
         &'a self,
         raw: &'a [u8],
+        symbols: &[&'a [u8]],
         pairs: &mut Vec<(&'a [u8], &'a [u8])>,
     ) -> Result<(), (RejectReason, String)>;
 }
@@ -72,7 +77,9 @@ pub trait LabelSource: Sync {
 /// One series of a batch: raw label bytes and which samples are its own.
 #[derive(Clone, Debug)]
 pub struct BatchSeries<'a> {
-    /// Label bytes as received; equal bytes mean equal label sets within one body kind.
+    /// Label bytes as received; equal bytes mean equal label sets within one body kind. In a batch
+    /// with symbols they are numbers of those, of four bytes each, lowest first; then equal texts
+    /// one after the other mean equal label sets.
     pub labels: Cow<'a, [u8]>,
     /// Its part of [`WriteBatch::samples`].
     pub samples: Range<u32>,
@@ -101,6 +108,8 @@ pub struct WriteBatch<'a> {
     pub body: &'a [u8],
     /// Reads the label bytes of `series`.
     pub label_source: &'a dyn LabelSource,
+    /// What label bytes refer to by number; empty if they are whole.
+    pub symbols: Vec<&'a [u8]>,
     /// The series in order of the request. A series may come several times.
     pub series: Vec<BatchSeries<'a>>,
     /// All float samples, series after series.
@@ -115,6 +124,23 @@ pub struct WriteBatch<'a> {
     pub metadata: Vec<Metadata>,
     /// What the decoder had to refuse.
     pub rejects: Rejects,
+}
+
+impl<'a> WriteBatch<'a> {
+    /// Appends names and values of a series, in the order received.
+    ///
+    /// # Errors
+    /// If its label bytes do not hold pairs.
+    pub fn read_labels<'s>(
+        &'s self,
+        series: &'s BatchSeries<'a>,
+        pairs: &mut Vec<(&'s [u8], &'s [u8])>,
+    ) -> Result<(), (RejectReason, String)>
+    where
+        'a: 's,
+    {
+        self.label_source.read(&series.labels, &self.symbols, pairs)
+    }
 }
 
 /// Decodes bodies found in the WAL at start; the same decoders that serve requests.

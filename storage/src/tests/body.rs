@@ -58,6 +58,7 @@ impl Request {
             kind: BodyKind::RemoteWrite1Plain,
             body,
             label_source: &Pairs,
+            symbols: Vec::new(),
             series: Vec::new(),
             samples: Vec::new(),
             start_timestamps: Vec::new(),
@@ -133,6 +134,7 @@ impl LabelSource for Pairs {
     fn read<'a>(
         &'a self,
         raw: &'a [u8],
+        _: &[&'a [u8]],
         pairs: &mut Vec<(&'a [u8], &'a [u8])>,
     ) -> Result<(), (RejectReason, String)> {
         let mut input = Input::new(raw);

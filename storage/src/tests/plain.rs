@@ -101,8 +101,7 @@ impl PlainHead {
             let items = (one.samples.len() + one.histograms.len() + one.exemplars.len()) as u64;
             let mut pairs = Vec::new();
             let labels = batch
-                .label_source
-                .read(&one.labels, &mut pairs)
+                .read_labels(one, &mut pairs)
                 .and_then(|()| canonicalize(&mut pairs, &self.limits));
             let labels = match labels {
                 Ok(pairs) => Labels::from_sorted(pairs),

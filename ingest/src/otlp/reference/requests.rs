@@ -177,7 +177,7 @@ fn metrics() -> impl Strategy<Value = proto::Metric> {
     )
 }
 
-pub(super) fn requests() -> impl Strategy<Value = proto::MetricsRequest> {
+pub(in crate::otlp) fn requests() -> impl Strategy<Value = proto::MetricsRequest> {
     let scope = (".{0,6}", ".{0,3}", attributes())
         .prop_map(|(name, version, attributes)| proto::Scope { name, version, attributes });
     let of_scope = (option::of(scope), vec(metrics(), 0..3), ".{0,4}").prop_map(

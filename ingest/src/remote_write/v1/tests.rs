@@ -13,7 +13,7 @@ fn decode_plain(message: &[u8]) -> Result<WriteBatch<'_>, IngestError> {
 
 fn pairs(batch: &WriteBatch<'_>, series: usize) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
-    batch.label_source.read(&batch.series[series].labels, &mut pairs).expect("well-formed");
+    batch.read_labels(&batch.series[series], &mut pairs).expect("well-formed");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     pairs.into_iter().map(|(name, value)| (text(name), text(value))).collect()
 }

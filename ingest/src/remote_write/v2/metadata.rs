@@ -61,13 +61,7 @@ impl FamilyMetadata {
         if *metadata == RefMetadata::default() {
             return Ok(());
         }
-        let name_ref = refs
-            .chunks_exact(2)
-            .find_map(|pair| (symbols.get(pair[0]) == Some(b"__name__")).then_some(pair[1]));
-        let Some(name_ref) = name_ref else { return Ok(()) };
-        let Some(name) = symbols.get(name_ref).filter(|name| !name.is_empty()) else {
-            return Ok(());
-        };
+        let Some((name_ref, name)) = symbols.metric(refs) else { return Ok(()) };
         if self.seen.is_empty() {
             budget.take(symbols.len().saturating_mul(size_of::<Option<RefMetadata>>()))?;
             self.seen.resize(symbols.len(), None);

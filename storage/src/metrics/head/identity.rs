@@ -19,6 +19,7 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
 use super::canonical;
+use super::mix::{Mixer, SymbolHash};
 use super::tenant::{LabelsAt, LookedUp, TenantIndex};
 use crate::series::TenantId;
 use crate::strings::table::place;
@@ -72,6 +73,7 @@ pub(crate) struct Domain(u128);
 /// Who the series are.
 pub(crate) struct Identity {
     secret: [u8; SECRET_BYTES],
+    mixer: Mixer,
     seed: u64,
     shards: Vec<Mutex<Shard>>,
     records: Vec<OnceLock<Box<Records>>>,
@@ -88,6 +90,7 @@ impl Identity {
         }
         Self {
             secret,
+            mixer: Mixer::new(&random),
             seed: random.hash_one("dictionaries"),
             shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
             records: std::iter::repeat_with(OnceLock::new).take(EXTENTS_MAX).collect(),
@@ -99,12 +102,10 @@ impl Identity {
     /// What label bytes of this tenant in bodies of this kind are hashed with.
     pub(crate) fn domain(&self, tenant: TenantId, kind: BodyKind) -> Domain {
         let encoding = match kind {
-            // Both versions of remote write hand labels on in the same form.
-            BodyKind::RemoteWrite1
-            | BodyKind::RemoteWrite1Plain
-            | BodyKind::RemoteWrite2
-            | BodyKind::RemoteWrite2Plain => 1,
+            BodyKind::RemoteWrite1 | BodyKind::RemoteWrite1Plain => 1,
             BodyKind::LokiPush | BodyKind::LokiPushPlain => 2,
+            BodyKind::RemoteWrite2 | BodyKind::RemoteWrite2Plain => 3,
+            BodyKind::LabelParts => 4,
         };
         let [a, b, c, d] = tenant.0.to_le_bytes();
         Domain(xxh3_128_with_secret(&[encoding, a, b, c, d], &self.secret))
@@ -114,6 +115,26 @@ impl Identity {
     #[inline]
     pub(crate) fn hash(&self, domain: Domain, labels: &[u8]) -> u128 {
         xxh3_128_with_secret(labels, &self.secret) ^ domain.0
+    }
+
+    /// Hashes of the symbols of a request, each looked at once; their place is kept in `out`.
+    pub(crate) fn hash_symbols(&self, symbols: &[&[u8]], out: &mut Vec<SymbolHash>) {
+        out.clear();
+        out.extend(symbols.iter().map(|text| {
+            let hash = xxh3_128_with_secret(text, &self.secret);
+            SymbolHash([high_half(hash), low_half(hash)])
+        }));
+    }
+
+    /// The hash of label bytes that are numbers of symbols, from the hashes of those.
+    #[inline]
+    pub(crate) fn hash_numbers(
+        &self,
+        domain: Domain,
+        numbers: &[u8],
+        symbols: &[SymbolHash],
+    ) -> u128 {
+        self.mixer.mix(numbers, symbols) ^ domain.0
     }
 
     /// The series with this hash. `guess` is tried first: series come in the same order again.

@@ -14,6 +14,7 @@ mod arena;
 mod canonical;
 mod chunk;
 mod extent;
+pub(crate) mod mix;
 mod postings;
 mod tenant;
 
