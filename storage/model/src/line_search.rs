@@ -4,17 +4,20 @@
 //! without putting them back: a pattern that takes all digits where it takes one finds the same in
 //! masked lines, and of any other a wider one rules lines out.
 
+mod look;
+
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
+use look::Look;
 use memchr::memmem::Finder;
-use regex_automata::util::pool::Pool;
-use regex_automata::util::prefilter::Prefilter;
-use regex_automata::{Input, MatchKind, meta};
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::Hir;
 
 use crate::line_filter::LineMatch;
-use crate::literals::{any_literals, literals_of};
+use crate::literals::literals_of;
 use crate::masked::{mask_pattern, mask_text};
 use crate::matcher::MatcherError;
 use crate::re2::translate;
@@ -64,20 +67,6 @@ pub struct LineSearch {
     /// For masked lines, where `look` may not find the same: finds all of that, and more.
     masked: Option<Look>,
     needles: Vec<Vec<u8>>,
-}
-
-/// How something is looked for.
-#[derive(Clone)]
-enum Look {
-    Text(Arc<Finder<'static>>),
-    Pattern(Arc<Pattern>),
-}
-
-struct Pattern {
-    regex: meta::Regex,
-    caches: Pool<meta::Cache, Box<dyn Fn() -> meta::Cache + Send + Sync>>,
-    /// Finds texts one of which is in every match, and whether they begin it.
-    texts: Option<(Prefilter, bool)>,
 }
 
 impl<'a> Lines<'a> {
@@ -135,11 +124,7 @@ impl LineSearch {
             Ok([only]) => only,
             Err(several) => Hir::alternation(several),
         };
-        let bad = |error: &meta::BuildError| {
-            let size = error.size_limit();
-            let size = size.map(|max| format!("compiled regex exceeds size limit of {max} bytes"));
-            MatcherError::invalid(&texts.join("|"), &size.unwrap_or_else(|| error.to_string()))
-        };
+        let bad = |error: &String| MatcherError::invalid(&texts.join("|"), error);
         let wanted = matches!(op, LineMatch::Contains | LineMatch::Regex);
         let needles = if wanted { literals_of(&hir) } else { Vec::new() };
         let is_short = texts.iter().map(String::len).sum::<usize>() <= TEXTS_PATTERN_BYTES_MAX;
@@ -306,99 +291,6 @@ impl LineSearches {
     }
 }
 
-impl Look {
-    /// Looks for a pattern; for a short one first for texts that must be there.
-    fn new(hir: &Hir, is_short: bool) -> Result<Self, meta::BuildError> {
-        if let HirKind::Literal(literal) = hir.kind() {
-            return Ok(Self::Text(Arc::new(Finder::new(&literal.0).into_owned())));
-        }
-        let config = meta::Config::new()
-            .utf8_empty(false)
-            .which_captures(regex_automata::nfa::thompson::WhichCaptures::Implicit)
-            .nfa_size_limit(Some(COMPILED_BYTES_MAX));
-        let regex = meta::Builder::new().configure(config).build_from_hir(hir)?;
-        let caches: Box<dyn Fn() -> meta::Cache + Send + Sync> = {
-            let regex = regex.clone();
-            Box::new(move || regex.create_cache())
-        };
-        let texts = if is_short { any_literals(hir) } else { None };
-        let texts = texts
-            .and_then(|found| Some((Prefilter::new(MatchKind::All, &found.texts)?, found.begin)));
-        Ok(Self::Pattern(Arc::new(Pattern { regex, caches: Pool::new(caches), texts })))
-    }
-
-    fn is_in(&self, line: &[u8]) -> bool {
-        match self {
-            Self::Text(finder) => finder.find(line).is_some(),
-            Self::Pattern(pattern) => pattern.is_in(line, 0, &mut pattern.caches.get()),
-        }
-    }
-
-    /// The lines it is found in, ascending.
-    fn lines(&self, lines: Lines<'_>) -> Vec<usize> {
-        match self {
-            Self::Text(finder) => {
-                let length = finder.needle().len();
-                let next = |from: usize| {
-                    let start = from + finder.find(lines.text.get(from..)?)?;
-                    Some((start, start + length))
-                };
-                let all = length == 0;
-                if all { (0..lines.len()).collect() } else { lines_with(lines, next, |_, _| true) }
-            }
-            Self::Pattern(pattern) => pattern.lines(lines),
-        }
-    }
-}
-
-impl Pattern {
-    /// Whether it is found in a line, where nothing begins before `from`.
-    fn is_in(&self, line: &[u8], from: usize, cache: &mut meta::Cache) -> bool {
-        let input = Input::new(line).range(from..).earliest(true);
-        self.regex.search_half_with(cache, &input).is_some()
-    }
-
-    fn lines(&self, lines: Lines<'_>) -> Vec<usize> {
-        let mut cache = self.caches.get();
-        let mut is_in = |line: &[u8], from: usize| self.is_in(line, from, &mut cache);
-        let Some((texts, begin)) = &self.texts else {
-            return (0..lines.len()).filter(|&line| is_in(lines.line(line), 0)).collect();
-        };
-        let next = |from: usize| {
-            let span = regex_automata::Span { start: from, end: lines.text.len() };
-            (from <= span.end).then(|| texts.find(lines.text, span))?.map(|s| (s.start, s.end))
-        };
-        lines_with(lines, next, |line, at| is_in(line, if *begin { at } else { 0 }))
-    }
-}
-
-/// The lines that hold one of the places `next` finds from a position on, and that `is_in` is true
-/// of, which is told where in the line the first of them is. A place is never empty.
-fn lines_with(
-    lines: Lines<'_>,
-    next: impl Fn(usize) -> Option<(usize, usize)>,
-    mut is_in: impl FnMut(&[u8], usize) -> bool,
-) -> Vec<usize> {
-    let mut found = Vec::new();
-    let (mut from, mut line) = (0, 0);
-    while let Some((start, end)) = next(from) {
-        while lines.ends.get(line).is_some_and(|&end| end as usize <= start) {
-            line += 1;
-        }
-        let Some(&line_end) = lines.ends.get(line) else { break };
-        if end > line_end as usize {
-            // It lies across two lines.
-            from = start + 1;
-            continue;
-        }
-        if is_in(lines.line(line), start - lines.place(line).start) {
-            found.push(line);
-        }
-        from = line_end as usize;
-    }
-    found
-}
-
 fn parse(pattern: &str) -> Result<Hir, MatcherError> {
     regex_syntax::ParserBuilder::new()
         .utf8(false)
@@ -416,6 +308,3 @@ impl fmt::Debug for LineSearch {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -33,13 +33,19 @@ fn rows(lines: &[Vec<u8>]) -> Rows {
     for (time, line) in (0..).zip(lines) {
         let id = format!("{time:08x}");
         let level = if line.len() > 5 { "warn" } else { "" };
-        rows.push(time, line, [("id", &*id), ("level", level)].into_iter().filter(|p| p.1 != ""));
+        rows.push(
+            time,
+            line,
+            [("id", &*id), ("level", level)].into_iter().filter(|p| !p.1.is_empty()),
+        );
     }
     rows
 }
 
+type Shown<'a> = (i64, &'a [u8], Vec<(&'a str, &'a str)>);
+
 /// Times, lines and metadata.
-fn shown(rows: &Rows) -> Vec<(i64, &[u8], Vec<(&str, &str)>)> {
+fn shown(rows: &Rows) -> Vec<Shown<'_>> {
     let row = |row| (rows.times()[row], rows.line(row), rows.metadata(row).collect());
     (0..rows.len()).map(row).collect()
 }
