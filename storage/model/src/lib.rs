@@ -52,7 +52,7 @@ pub use line_search::{Digits, LineSearch, LineSearches, Lines};
 pub use log_batch::{BatchEntry, BatchStream, LogBatch, LogOutcome};
 pub use logs::{
     CountBy, Direction, EntryBuffer, EntryCount, LabelHint, LogColumns, LogSelect, LogSource,
-    NanoRange, StreamSet, Tally, TallyBy,
+    NanoRange, StreamList, StreamSet, Tally, TallyBy,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Exemplar, Metadata, MetricType};

@@ -182,7 +182,24 @@ pub trait LogSource: Send + Sync {
         &self,
         selectors: &[Vec<Matcher>],
         range: NanoRange,
-    ) -> Result<Vec<Labels>, SourceError>;
+    ) -> Result<StreamList, SourceError>;
+}
+
+/// Label sets of streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamList {
+    /// Each once, sorted.
+    pub streams: Vec<Labels>,
+    /// What the answer lacks: damage that was met, in words.
+    pub warnings: Vec<String>,
+}
+
+impl StreamList {
+    /// A list that lacks nothing.
+    #[must_use]
+    pub const fn whole(streams: Vec<Labels>) -> Self {
+        Self { streams, warnings: Vec::new() }
+    }
 }
 
 /// Entries and bytes of lines, counted.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ephemeris_model::logs::NANOS_PER_MILLI;
 use ephemeris_model::{
     CountBy, EntryBuffer, EntryCount, LabelHint, Labels, LogColumns, LogSelect, LogSource, Matcher,
-    NanoRange, SourceError, StreamSet, Tally, TallyBy, TimeRange, TimestampMs,
+    NanoRange, SourceError, StreamList, StreamSet, Tally, TallyBy, TimeRange, TimestampMs,
 };
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -189,13 +189,17 @@ impl LogSource for Reader {
         &self,
         selectors: &[Vec<Matcher>],
         range: NanoRange,
-    ) -> Result<Vec<Labels>, SourceError> {
+    ) -> Result<StreamList, SourceError> {
         let range = self.kept_logs(range);
         let all = [Vec::new()];
         let selectors = if selectors.is_empty() { &all } else { selectors };
         let mut found = BTreeSet::new();
-        let Some(tenant) = self.tenant else { return Ok(Vec::new()) };
-        let mut note = |block: &Block, error: &Error| note_block(&self.catalog, block, error);
+        let Some(tenant) = self.tenant else { return Ok(StreamList::default()) };
+        let warnings = Mutex::new(BTreeSet::new());
+        let mut note = |block: &Block, error: &Error| {
+            note_block(&self.catalog, block, error);
+            warnings.lock().insert(error.to_string());
+        };
         for part in self.log_parts(range, &mut note).map_err(source_error)? {
             for matchers in selectors {
                 let listed =
@@ -206,13 +210,17 @@ impl LogSource for Reader {
                     });
                 match listed {
                     Err(error) if error.kind() == ErrorKind::Corrupt => {
-                        tracing::warn!(%error, "part of the index of logs could not be read");
+                        if let LogPart::Block(block, _) = &part {
+                            note_block(&self.catalog, block, &error);
+                        }
+                        warnings.lock().insert(error.to_string());
                     }
                     done => done.map_err(source_error)?,
                 }
             }
         }
-        Ok(found.into_iter().collect())
+        let warnings = warnings.into_inner().into_iter().take(WARNINGS_MAX).collect();
+        Ok(StreamList { streams: found.into_iter().collect(), warnings })
     }
 }
 

@@ -214,10 +214,10 @@ fn streams_are_selected_by_matchers_in_head_and_blocks() {
         labels.iter().filter_map(|l| l.get("app").map(str::to_owned)).collect()
     };
     assert_eq!(names(answer(&reader, &chosen).into_keys().collect()), ["a", "ab"]);
-    assert_eq!(names(reader.streams(&[vec![matcher]], ALL).expect("streams")), ["a", "ab"]);
-    assert_eq!(reader.streams(&[], ALL).expect("streams").len(), 3);
+    assert_eq!(names(reader.streams(&[vec![matcher]], ALL).expect("streams").streams), ["a", "ab"]);
+    assert_eq!(reader.streams(&[], ALL).expect("streams").streams.len(), 3);
     let before = NanoRange { start: NOON_NS - DAY_NS, end: NOON_NS };
-    assert_eq!(reader.streams(&[], before).expect("streams").len(), 0);
+    assert_eq!(reader.streams(&[], before).expect("streams").streams.len(), 0);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use ephemeris_model::logs::{Direction, EntryBuffer, EntryCount, LogSelect, NanoRange, StreamSet};
+use ephemeris_model::logs::{
+    Direction, EntryBuffer, EntryCount, LogSelect, NanoRange, StreamList, StreamSet,
+};
 use ephemeris_model::{Labels, LineSearches, LogSource, Matcher, SourceError};
 
 /// Entries handed out at once: few, so that scripts see more than one run.
@@ -65,7 +67,7 @@ impl LogSource for MemoryLogs {
         &self,
         selectors: &[Vec<Matcher>],
         range: NanoRange,
-    ) -> Result<Vec<Labels>, SourceError> {
+    ) -> Result<StreamList, SourceError> {
         let wanted = |labels: &Labels| {
             selectors.is_empty() || selectors.iter().any(|matchers| all_match(matchers, labels))
         };
@@ -73,7 +75,7 @@ impl LogSource for MemoryLogs {
             .streams
             .iter()
             .filter(|(labels, entries)| wanted(labels) && !inside(entries, range).is_empty());
-        Ok(found.map(|(labels, _)| labels.clone()).collect())
+        Ok(StreamList::whole(found.map(|(labels, _)| labels.clone()).collect()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ephemeris_model::{
     Direction, EntryBuffer, EntryCount, Labels, LineSearches, LogSelect, LogSource, Matcher,
-    NanoRange, SourceError, StreamSet,
+    NanoRange, SourceError, StreamList, StreamSet,
 };
 
 use crate::tails::Run;
@@ -19,11 +19,11 @@ impl LogSource for Held<'_> {
         Ok(Arc::new(HeldRuns { runs: self.0, direction: select.direction, filters }))
     }
 
-    fn streams(&self, _: &[Vec<Matcher>], _: NanoRange) -> Result<Vec<Labels>, SourceError> {
+    fn streams(&self, _: &[Vec<Matcher>], _: NanoRange) -> Result<StreamList, SourceError> {
         let mut all: Vec<Labels> = self.0.iter().map(|(labels, _)| labels.clone()).collect();
         all.sort_unstable();
         all.dedup();
-        Ok(all)
+        Ok(StreamList::whole(all))
     }
 }
 

@@ -102,6 +102,22 @@ fn damaged_rows_and_counts_cost_time_and_no_answer() {
     }
 }
 
+#[test]
+fn a_list_of_streams_tells_what_it_lacks() {
+    let mut fixture = Fixture::new();
+    push(&fixture, &Push::of("a", &[(NOON_NS, "line")]));
+    let listed = |fixture: &Fixture| {
+        let list = fixture.reader("t").streams(&[], ALL).expect("it is answered");
+        (list.streams.len(), list.warnings.len())
+    };
+    fixture.store().seal().expect("it is sealed");
+    assert_eq!(listed(&fixture), (1, 0));
+    fixture.store = None;
+    damage(&fixture, section::LABELS);
+    fixture.reopen();
+    assert_eq!(listed(&fixture), (0, 1));
+}
+
 /// Changes a bit of the first value of a section of the only block.
 fn damage(fixture: &Fixture, damaged: u8) {
     damage_value(fixture, damaged, 0);
