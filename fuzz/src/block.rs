@@ -3,16 +3,17 @@
 use std::sync::{Arc, LazyLock, Mutex};
 
 use ephemeris_model::{
-    CounterResetHint, Exemplar, Histogram, HistogramCounts, Labels, LogColumns, MatchOp, Matcher,
-    NanoRange, Span, TimeRange,
+    CounterResetHint, Exemplar, Histogram, HistogramCounts, Labels, LineMatch, LineSearch, LineSearches,
+    LogColumns, MatchOp, Matcher, NanoRange, Span, TimeRange,
 };
 
 use crate::catalog::{BlockId, BlockRow};
 use crate::envelope::{self, Zip, section};
-use crate::logs::block::LogBlockWriter;
+use crate::logs::block::{LogBlockWriter, PagePlace};
 use crate::logs::deleted::LogDeleted;
 use crate::logs::page::Page;
 use crate::logs::rows::Rows;
+use crate::logs::search::Search;
 use crate::metrics::block::{Block, BlockWriter};
 use crate::metrics::samples::SeriesSamples;
 use crate::rocks::{BlockSink, Rocks, Values};
@@ -26,6 +27,10 @@ static MATCHERS: LazyLock<[Matcher; 3]> = LazyLock::new(|| {
         matcher(MatchOp::Regex, "instance", "host-0.*"),
         matcher(MatchOp::NotEqual, "__name__", "m1"),
     ]
+});
+static SEARCHES: LazyLock<LineSearches> = LazyLock::new(|| {
+    let pattern = LineSearch::new(LineMatch::NotRegex, &["[0-4]+x".to_owned()]).expect("valid");
+    LineSearches::new(vec![LineSearch::text(b"line 1"), pattern])
 });
 const ALL_TIME: NanoRange = NanoRange { start: i64::MIN, end: i64::MAX };
 const ALL: LogColumns = LogColumns { lines: true, metadata: true };
@@ -156,8 +161,15 @@ fn ask_index(block: &Block, tenant: TenantId) -> usize {
 fn read_stream(block: &Arc<Block>, id: u32) -> usize {
     let Ok(group) = block.log_group(0) else { return 1 };
     let pages = group.pages(id).unwrap_or_default();
-    let pages: usize =
-        pages.iter().map(|place| usize::from(block.log_page(place, ALL).is_err())).sum();
+    let failed = |place: &PagePlace| {
+        let read = block.log_page(place, ALL);
+        let search = Search { filters: &SEARCHES, hints: &[], range: ALL_TIME, columns: ALL };
+        // What is found is a part of what is read.
+        let found = block.search_log_page(place, &search).map_or(0, |rows| rows.len());
+        assert!(read.as_ref().is_ok_and(|rows| rows.len() >= found) || read.is_err());
+        read.is_err()
+    };
+    let pages: usize = pages.iter().map(|place| usize::from(failed(place))).sum();
     usize::from(block.log_pieces(id, ALL_TIME, &LogDeleted::default()).is_err()) + pages
 }
 
@@ -235,7 +247,8 @@ fn entries() -> (BlockRow, Values) {
         let host = format!("host-{i}");
         let labels = [("app", "a"), ("instance", host.as_str())];
         let tenant = TENANTS[usize::from(i >= 3)];
-        writer.push(tenant, &labels, [Ok(page)]).expect("in order");
+        let written = writer.push(tenant, &labels, [Ok(page)], &mut |_, error| Err(error));
+        written.expect("in order");
     }
     let row = writer.finish().expect("it is written");
     let values = values.lock().expect("one thread").clone();

@@ -1,10 +1,12 @@
 //! The engine: runs a parsed log query against a source.
 
+use ephemeris_model::LineSearches;
 use ephemeris_model::logs::{Direction, LogSource};
 
 use super::ast::{LogExpr, MetricExpr};
 use super::error::LogQueryError;
 use super::exec;
+use super::pipeline::Pipeline;
 use super::result::{EntriesAnswer, MetricAnswer};
 use crate::budget::Budget;
 
@@ -65,6 +67,15 @@ impl LogEngine {
         budget: &Budget,
     ) -> Result<MetricAnswer, LogQueryError> {
         exec::range(source, expr, range, budget)
+    }
+
+    /// What the lines of all entries of the answer fulfil when they come from a source.
+    ///
+    /// # Errors
+    /// If a stage of the query is not valid.
+    pub fn line_filters(self, expr: &LogExpr) -> Result<LineSearches, LogQueryError> {
+        let pipeline = Pipeline::new(&expr.stages).map_err(LogQueryError::execution);
+        pipeline.map(|mut pipeline| pipeline.take_filters())
     }
 
     /// Reads the entries a log query asks for.

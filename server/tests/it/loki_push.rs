@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use ephemeris_ingest::proto::push::{Entry, Pair, PushRequest, Stream, Timestamp};
-use ephemeris_model::{Direction, EntryBuffer, LogColumns, LogSelect, LogSource, NanoRange};
+use ephemeris_model::{
+    Direction, EntryBuffer, LineSearches, LogColumns, LogSelect, LogSource, NanoRange,
+};
 use http::StatusCode;
 use prost::Message;
 
@@ -40,7 +42,8 @@ fn stored(server: &TestServer, tenant: &str) -> Vec<String> {
         range,
         direction: Direction::Forward,
         columns: LogColumns { lines: true, metadata: true },
-        needles: Vec::new(),
+        filters: LineSearches::default(),
+        hints: Vec::new(),
     };
     let set = reader.select_streams(&select).expect("streams");
     let mut buffer = EntryBuffer::default();

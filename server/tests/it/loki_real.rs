@@ -7,7 +7,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use ephemeris_ingest::proto::push::{Entry, PushRequest, Stream, Timestamp};
-use ephemeris_model::{Direction, EntryBuffer, LogColumns, LogSelect, LogSource, NanoRange};
+use ephemeris_model::{
+    Direction, EntryBuffer, LineSearches, LogColumns, LogSelect, LogSource, NanoRange,
+};
 use http::StatusCode;
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -80,7 +82,8 @@ fn stored(server: &TestServer) -> BTreeMap<(String, String), Vec<Vec<u8>>> {
         range,
         direction: Direction::Forward,
         columns: LogColumns { lines: true, metadata: true },
-        needles: Vec::new(),
+        filters: LineSearches::default(),
+        hints: Vec::new(),
     };
     let set = reader.select_streams(&select).expect("streams");
     let mut all = BTreeMap::new();

@@ -14,6 +14,8 @@
 //! | [`validate`] | the rules for a label set and their [`Limits`] |
 //! | [`reject`] | samples refused one by one: reasons, counts, examples |
 //! | [`line_filter`] | [`LineFilter`]: which lines a deletion is about |
+//! | [`line_search`] | [`LineSearches`]: conditions on lines, told of many lines at once |
+//! | [`masked`] | texts and patterns for lines without their digits |
 //! | [`literals`] | texts a regular expression must find |
 //! | [`log_batch`] | [`LogBatch`]: what a request with log entries decodes to |
 //! | [`logs`] | log entries, [`LogSource`]: what a log query needs of a store |
@@ -27,9 +29,11 @@ pub mod batch;
 pub mod histogram;
 pub mod labels;
 pub mod line_filter;
+pub mod line_search;
 pub mod literals;
 pub mod log_batch;
 pub mod logs;
+pub mod masked;
 pub mod matcher;
 pub mod metadata;
 pub mod pattern;
@@ -44,10 +48,11 @@ pub use batch::{BatchSeries, BodyDecoder, BodyKind, LabelSource, WriteBatch, Wri
 pub use histogram::{CounterResetHint, FloatHistogram, Histogram, HistogramCounts, Span};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use line_filter::{LineFilter, LineMatch};
+pub use line_search::{Digits, LineSearch, LineSearches, Lines};
 pub use log_batch::{BatchEntry, BatchStream, LogBatch, LogOutcome};
 pub use logs::{
-    CountBy, Direction, EntryBuffer, EntryCount, LogColumns, LogSelect, LogSource, NanoRange,
-    StreamSet, Tally, TallyBy,
+    CountBy, Direction, EntryBuffer, EntryCount, LabelHint, LogColumns, LogSelect, LogSource,
+    NanoRange, StreamList, StreamSet, Tally, TallyBy,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Exemplar, Metadata, MetricType};

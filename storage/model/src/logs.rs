@@ -7,6 +7,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use crate::labels::Labels;
+use crate::line_search::{LineSearch, LineSearches};
 use crate::matcher::Matcher;
 use crate::source::SourceError;
 
@@ -52,9 +53,20 @@ pub struct LogSelect {
     pub direction: Direction,
     /// What is looked at.
     pub columns: LogColumns,
-    /// Byte strings every wanted line holds. A hint: a source may leave out lines that lack one,
-    /// and may as well hand them out; the caller looks again.
-    pub needles: Vec<Vec<u8>>,
+    /// What the lines of all entries handed out fulfil. Those of [`StreamSet::count`] need not.
+    pub filters: LineSearches,
+    /// What else may be left out; a source may as well hand it out.
+    pub hints: Vec<LabelHint>,
+}
+
+/// What the lines of wanted entries fulfil, unless their stream or their structured metadata has a
+/// label of that name.
+#[derive(Clone, Debug)]
+pub struct LabelHint {
+    /// Name of the label, which is else read from the line.
+    pub name: String,
+    /// What their lines fulfil.
+    pub line: LineSearch,
 }
 
 /// Entries of one stream as columns, in order of time.
@@ -170,7 +182,24 @@ pub trait LogSource: Send + Sync {
         &self,
         selectors: &[Vec<Matcher>],
         range: NanoRange,
-    ) -> Result<Vec<Labels>, SourceError>;
+    ) -> Result<StreamList, SourceError>;
+}
+
+/// Label sets of streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamList {
+    /// Each once, sorted.
+    pub streams: Vec<Labels>,
+    /// What the answer lacks: damage that was met, in words.
+    pub warnings: Vec<String>,
+}
+
+impl StreamList {
+    /// A list that lacks nothing.
+    #[must_use]
+    pub const fn whole(streams: Vec<Labels>) -> Self {
+        Self { streams, warnings: Vec::new() }
+    }
 }
 
 /// Entries and bytes of lines, counted.
@@ -231,7 +260,7 @@ pub trait StreamSet: Send + Sync {
 
     /// Reads the entries of stream `index` inside `range` (a part of the selection's range), in the
     /// selection's direction: fills `buffer` with a run of them, hands it to `visit`, and goes on
-    /// with the next run until there is none or `visit` breaks off. Entries of equal time keep the
+    /// with the next run until there is none or `visit` breaks off; a run may be empty. Entries of equal time keep the
     /// order they came in (the reverse of it when going backward); the same entry (time, line and
     /// metadata) sent twice is there once.
     ///

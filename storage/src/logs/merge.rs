@@ -7,16 +7,16 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ephemeris_model::{
-    CountBy, Direction, EntryBuffer, EntryCount, LogColumns, NanoRange, SourceError, Tally, TallyBy,
+    CountBy, Direction, EntryBuffer, EntryCount, LabelHint, LineSearches, LogColumns, NanoRange,
+    SourceError, Tally, TallyBy,
 };
-
-use memchr::memmem::Finder;
 
 use super::block::PagePlace;
 use super::counts::Counts;
 use super::deleted::Cuts;
 use super::page::Page;
 use super::rows::{Rows, Seen};
+use super::search::{self, Search};
 use crate::metrics::block::Block;
 
 /// Bytes of lines handed out at once, about.
@@ -66,8 +66,17 @@ impl Piece {
     }
 }
 
+/// What is loaded of a piece.
+#[derive(Clone, Copy)]
+pub(crate) enum Want<'a> {
+    /// Columns of all its entries.
+    All(LogColumns),
+    /// Only what fulfils this.
+    Found(&'a Search<'a>),
+}
+
 /// Decodes a piece; `None` if it is damaged, which was told.
-pub(crate) type Load<'a> = &'a dyn Fn(&Piece, LogColumns) -> Result<Option<Arc<Rows>>, SourceError>;
+pub(crate) type Load<'a> = &'a dyn Fn(&Piece, Want<'_>) -> Result<Option<Arc<Rows>>, SourceError>;
 
 /// Is handed runs of entries.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(&EntryBuffer) -> Result<ControlFlow<()>, SourceError>;
@@ -77,8 +86,16 @@ pub(crate) struct Wanted {
     pub(crate) range: NanoRange,
     pub(crate) direction: Direction,
     pub(crate) columns: LogColumns,
-    /// Lines that lack one of these may be left out.
-    pub(crate) needles: Vec<Vec<u8>>,
+    /// Only lines that fulfil these.
+    pub(crate) filters: LineSearches,
+    /// Others that lack these may be left out, which are about entries without such metadata.
+    pub(crate) hints: Vec<LabelHint>,
+}
+
+impl Wanted {
+    fn search(&self, columns: LogColumns) -> Search<'_> {
+        Search { filters: &self.filters, hints: &self.hints, range: self.range, columns }
+    }
 }
 
 /// Reads pieces that are given in order of arrival.
@@ -107,85 +124,47 @@ pub(crate) fn read(
         if out.done {
             return Ok(());
         }
-        if alone[at] && !wanted.needles.is_empty() {
-            read_matching(piece, wanted, load, &mut out)?;
+        if alone[at] {
+            read_alone(piece, wanted, load, &mut out)?;
             continue;
         }
-        let columns = if alone[at] { wanted.columns } else { ALL };
-        let Some(rows) = load(piece, columns)? else { continue };
-        let times = rows.times();
-        let inside = times.partition_point(|&t| t < wanted.range.start)
-            ..times.partition_point(|&t| t < wanted.range.end);
-        if alone[at] {
-            let rows = &rows;
-            if forward {
-                inside.into_iter().try_for_each(|row| out.push(rows, row))?;
-            } else {
-                inside.rev().try_for_each(|row| out.push(rows, row))?;
-            }
-            // A run for each piece, so that a reader with a limit ends early.
-            out.flush()?;
-        } else {
+        let Some(rows) = load(piece, Want::All(ALL))? else { continue };
+        if wanted.search(ALL).is_all() {
+            let inside = inside(&rows, wanted.range);
             pending.add(at, rows, inside);
+        } else {
+            let found = search::matching(&rows, &wanted.search(ALL));
+            pending.add(at, rows, found.into_iter());
         }
     }
     pending.drain(None, forward, &mut out)?;
     out.flush()
 }
 
-/// Hands out the rows of a piece that hold all needles; of a piece without one only the lines are
-/// decoded.
-fn read_matching(
+fn inside(rows: &Rows, range: NanoRange) -> std::ops::Range<usize> {
+    let times = rows.times();
+    let end = times.partition_point(|&t| t < range.end);
+    times.partition_point(|&t| t < range.start).min(end)..end
+}
+
+/// Hands out what is wanted of a piece that meets no other, as a run of its own so that a reader
+/// with a limit ends early. Of one that was searched in vain the run is empty.
+fn read_alone(
     piece: &Piece,
     wanted: &Wanted,
     load: Load<'_>,
     out: &mut Output<'_>,
 ) -> Result<(), SourceError> {
-    let lines = LogColumns { lines: true, metadata: false };
-    let Some(mut rows) = load(piece, lines)? else { return Ok(()) };
-    let mut found = matching(&rows, &wanted.needles);
-    let inside = |row: &usize| {
-        let time = rows.times()[*row];
-        wanted.range.start <= time && time < wanted.range.end
-    };
-    found.retain(inside);
-    if found.is_empty() {
-        return Ok(());
-    }
-    if wanted.columns.metadata {
-        let Some(all) = load(piece, ALL)? else { return Ok(()) };
-        rows = all;
-    }
+    let search = wanted.search(wanted.columns);
+    let is_search = !search.is_all();
+    let want = if is_search { Want::Found(&search) } else { Want::All(wanted.columns) };
+    let Some(rows) = load(piece, want)? else { return Ok(()) };
+    let inside = inside(&rows, wanted.range);
     match wanted.direction {
-        Direction::Forward => found.iter().try_for_each(|&row| out.push(&rows, row))?,
-        Direction::Backward => found.iter().rev().try_for_each(|&row| out.push(&rows, row))?,
+        Direction::Forward => inside.into_iter().try_for_each(|row| out.push(&rows, row))?,
+        Direction::Backward => inside.rev().try_for_each(|row| out.push(&rows, row))?,
     }
-    out.flush()
-}
-
-/// The rows whose line holds all needles.
-fn matching(rows: &Rows, needles: &[Vec<u8>]) -> Vec<usize> {
-    let finders: Vec<Finder<'_>> = needles.iter().map(Finder::new).collect();
-    let Some((longest, others)) = finders.split_first() else { return (0..rows.len()).collect() };
-    let (text, ends) = (rows.text(), rows.ends());
-    let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| longest.find(rest)) {
-        let start = from + at;
-        let row = ends.partition_point(|&end| end as usize <= start);
-        let Some(&end) = ends.get(row) else { break };
-        if start + longest.needle().len() > end as usize {
-            // It lies across two lines.
-            from = start + 1;
-            continue;
-        }
-        let line = rows.line(row);
-        if others.iter().all(|other| other.find(line).is_some()) {
-            found.push(row);
-        }
-        from = end as usize;
-    }
-    found
+    if is_search { out.end_search() } else { out.flush() }
 }
 
 /// Counts what pieces hold inside `range`; only those that cross a border or meet are decoded.
@@ -206,8 +185,8 @@ pub(crate) fn count(
         }
     }
     let columns = LogColumns { lines: false, metadata: false };
-    let needles = Vec::new();
-    let wanted = Wanted { range, direction: Direction::Forward, columns, needles };
+    let (filters, hints) = (LineSearches::default(), Vec::new());
+    let wanted = Wanted { range, direction: Direction::Forward, columns, filters, hints };
     read(&rest, &wanted, load, &mut EntryBuffer::default(), &mut |run| {
         total.entries += run.len() as u64;
         total.bytes += run.all_lines().len() as u64;
@@ -216,15 +195,26 @@ pub(crate) fn count(
     Ok(total)
 }
 
-/// Hands the counts of a piece to `visit`; `None` if it has none.
+/// The counts of a piece; `None` if it has none.
 pub(crate) type LoadCounts<'a> = &'a dyn Fn(&Piece) -> Result<Option<Counts>, SourceError>;
+/// Counts what fulfils a search in a piece; `None` if it is to be read instead.
+pub(crate) type CountFound<'a> =
+    &'a dyn Fn(&Piece, &Search<'_>) -> Result<Option<EntryCount>, SourceError>;
+
+/// Ways to learn of a piece.
+#[derive(Clone, Copy)]
+pub(crate) struct Loads<'a> {
+    pub(crate) rows: Load<'a>,
+    pub(crate) counts: LoadCounts<'a>,
+    pub(crate) found: CountFound<'a>,
+}
 
 /// Goes through what pieces hold: counted where that is known and wanted, read elsewhere.
 pub(crate) fn tally(
     pieces: Vec<Piece>,
     wanted: &Wanted,
     how: TallyBy<'_>,
-    (load, counts): (Load<'_>, LoadCounts<'_>),
+    loads: Loads<'_>,
     buffer: &mut EntryBuffer,
     visit: &mut dyn FnMut(Tally<'_>) -> Result<ControlFlow<()>, SourceError>,
 ) -> Result<(), SourceError> {
@@ -233,6 +223,20 @@ pub(crate) fn tally(
     for piece in pieces {
         let is_countable = alone.next() == Some(true) && piece.is_counted_in(wanted.range);
         let all = NanoRange { start: piece.min, end: piece.max.saturating_add(1) };
+        if !wanted.filters.is_empty() {
+            let is_countable = is_countable && how.by == CountBy::Stream && (how.is_whole)(all);
+            let search = wanted.search(wanted.columns);
+            let count = if is_countable { (loads.found)(&piece, &search)? } else { None };
+            match count {
+                Some(count) => {
+                    if visit(Tally::Counted { range: all, level: "", count })?.is_break() {
+                        return Ok(());
+                    }
+                }
+                None => rest.push(piece),
+            }
+            continue;
+        }
         if is_countable && how.by == CountBy::Stream && (how.is_whole)(all) {
             let count = EntryCount { entries: piece.entries, bytes: piece.line_bytes };
             if visit(Tally::Counted { range: all, level: "", count })?.is_break() {
@@ -240,7 +244,7 @@ pub(crate) fn tally(
             }
             continue;
         }
-        let counted = if is_countable { counts(&piece)? } else { None };
+        let counted = if is_countable { (loads.counts)(&piece)? } else { None };
         // A cell holds nothing outside of its page's times.
         let cut = |range: NanoRange| NanoRange {
             start: range.start.max(all.start),
@@ -259,7 +263,7 @@ pub(crate) fn tally(
             }
         }
     }
-    read(&rest, wanted, load, buffer, &mut |run| visit(Tally::Entries(run)))
+    read(&rest, wanted, loads.rows, buffer, &mut |run| visit(Tally::Entries(run)))
 }
 
 /// For each piece, whether its times meet those of no other.
@@ -295,13 +299,14 @@ impl Pending {
         Self { pieces: vec![None; count], rows: Vec::new() }
     }
 
-    fn add(&mut self, piece: usize, rows: Arc<Rows>, inside: std::ops::Range<usize>) {
-        if inside.is_empty() {
+    fn add(&mut self, piece: usize, rows: Arc<Rows>, some: impl ExactSizeIterator<Item = usize>) {
+        let count = some.len();
+        if count == 0 {
             return;
         }
-        self.rows.extend(inside.clone().map(|row| (rows.times()[row], piece, row)));
+        self.rows.extend(some.map(|row| (rows.times()[row], piece, row)));
         self.rows.sort_unstable();
-        self.pieces[piece] = Some((rows, inside.len()));
+        self.pieces[piece] = Some((rows, count));
     }
 
     /// Hands out what lies before a piece that begins at `edge`, seen in the direction of reading;
@@ -365,6 +370,14 @@ impl Output<'_> {
         }
         self.buffer.push(rows.times()[row], rows.line(row), rows.metadata(row));
         if self.buffer.all_lines().len() >= RUN_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Hands out what was found, or nothing: who waits for it may have to stop.
+    fn end_search(&mut self) -> Result<(), SourceError> {
+        if !self.done && self.buffer.is_empty() {
+            self.done = (self.visit)(self.buffer)?.is_break();
+        }
+        self.flush()
     }
 
     fn flush(&mut self) -> Result<(), SourceError> {

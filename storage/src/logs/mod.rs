@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `rows` | entries of one stream as columns, being collected or decoded |
 //! | `page` | their encoded form ([format](../../../docs/formats/log-block.md)) |
+//! | `digits` | digits taken out of a text and put back |
 //! | `text` | lines of a page, packed: digits among them or apart |
+//! | `search` | entries of a page whose lines fulfil conditions |
 //! | `counts` | entries of a page by minute and level |
 //! | `grams` | rows that tell which pages may hold a text |
 //! | `head` | what was written since the last rotation: full pages and an open run for each stream |
@@ -17,11 +19,13 @@
 pub mod block;
 pub mod counts;
 pub(crate) mod deleted;
+mod digits;
 pub mod grams;
 pub(crate) mod head;
 pub(crate) mod merge;
 pub mod page;
 pub mod rows;
+pub mod search;
 pub mod text;
 pub(crate) mod write;
 

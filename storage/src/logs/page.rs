@@ -31,6 +31,9 @@ pub const COLUMNS_MAX: usize = if cfg!(test) { 1 << 6 } else { 1 << 16 };
 /// Most bytes a row of a column of hex digits is written and read with.
 const HEX_BYTES_MAX: usize = 1 << 20;
 
+/// What is wrong with columns that each are whole.
+pub(super) const MISFIT: Damage = Damage("its columns do not fit");
+
 /// Forms of a column of metadata.
 mod form {
     /// All rows have the one value.
@@ -79,33 +82,41 @@ impl Page {
                 rows.columns().len()
             )));
         }
-        let mut bytes = Vec::with_capacity(rows.content_bytes() / 4 + 64);
-        let form = text::smaller_form(rows.text())?;
-        bytes.push(match form {
-            Form::Whole => VERSION_WHOLE,
-            Form::DigitsApart => VERSION_DIGITS_APART,
-        });
-        put_varint(&mut bytes, rows.len() as u64);
-        put_part(&mut bytes, |out| {
-            integers::encode(rows.times(), out);
-            Ok(())
-        })?;
-        put_part(&mut bytes, |out| {
-            integers::encode(&lengths(rows.ends()), out);
-            Ok(())
-        })?;
-        put_part(&mut bytes, |out| text::put(rows.text(), form, out))?;
-        put_varint(&mut bytes, rows.columns().len() as u64);
-        for column in rows.columns() {
-            put_bytes(&mut bytes, column.name().as_bytes());
-            put_part(&mut bytes, |out| put_column(column, rows.len(), out))?;
-        }
-        bytes.shrink_to_fit();
+        let bytes = encode_as(rows, text::smaller_form(rows.text())?)?;
         let entries = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let line_bytes = rows.text().len() as u64;
         let counts = Counts::of(rows).map(|counts| counts.encode()).unwrap_or_default();
         Ok(Some(Self { min, max, entries, line_bytes, bytes, counts }))
     }
+}
+
+/// The encoded columns of rows that are in order, with the lines in a form.
+///
+/// # Errors
+/// If a column is over the limit of a value.
+pub(super) fn encode_as(rows: &Rows, form: Form) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(rows.content_bytes() / 4 + 64);
+    bytes.push(match form {
+        Form::Whole => VERSION_WHOLE,
+        Form::DigitsApart => VERSION_DIGITS_APART,
+    });
+    put_varint(&mut bytes, rows.len() as u64);
+    put_part(&mut bytes, |out| {
+        integers::encode(rows.times(), out);
+        Ok(())
+    })?;
+    put_part(&mut bytes, |out| {
+        integers::encode(&lengths(rows.ends()), out);
+        Ok(())
+    })?;
+    put_part(&mut bytes, |out| text::put(rows.text(), form, out))?;
+    put_varint(&mut bytes, rows.columns().len() as u64);
+    for column in rows.columns() {
+        put_bytes(&mut bytes, column.name().as_bytes());
+        put_part(&mut bytes, |out| put_column(column, rows.len(), out))?;
+    }
+    bytes.shrink_to_fit();
+    Ok(bytes)
 }
 
 /// What rows would come to with others: whether all of it fits one page.
@@ -136,6 +147,65 @@ impl Room {
     }
 }
 
+/// The parts of a page; lines and columns are still packed.
+pub(super) struct Parts<'a> {
+    pub(super) form: Form,
+    pub(super) times: Vec<i64>,
+    pub(super) ends: Vec<u32>,
+    pub(super) text: &'a [u8],
+    columns: Input<'a>,
+}
+
+impl<'a> Parts<'a> {
+    /// Opens a page.
+    ///
+    /// # Errors
+    /// If the bytes are no page.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Damage> {
+        let mut input = Input::new(bytes);
+        let form = read_form(&mut input)?;
+        let rows = count_up_to(&mut input, ROWS_MAX)?;
+        let times = read_integers(input.bytes()?, rows)?;
+        let ends = ends(&read_integers(input.bytes()?, rows)?)?;
+        let text = input.bytes()?;
+        Ok(Self { form, times, ends, text, columns: input })
+    }
+
+    /// Its columns of metadata.
+    ///
+    /// # Errors
+    /// If they are none.
+    pub(super) fn columns(&self) -> Result<Vec<Column>, Damage> {
+        let mut input = self.columns;
+        let mut columns = Vec::new();
+        for _ in 0..count_up_to(&mut input, COLUMNS_MAX)? {
+            let name = input.text()?;
+            columns.push(read_column(name, input.bytes()?, self.times.len())?);
+        }
+        input.end()?;
+        Ok(columns)
+    }
+
+    /// Names of its columns of metadata.
+    ///
+    /// # Errors
+    /// If they are none.
+    pub(super) fn names(&self) -> Result<Vec<&'a str>, Damage> {
+        let mut input = self.columns;
+        let mut names = Vec::new();
+        for _ in 0..count_up_to(&mut input, COLUMNS_MAX)? {
+            names.push(input.text()?);
+            input.bytes()?;
+        }
+        Ok(names)
+    }
+
+    /// Bytes of its lines.
+    pub(super) fn text_len(&self) -> usize {
+        self.ends.last().map_or(0, |&end| end as usize)
+    }
+}
+
 /// The lines of a page, one after the other.
 ///
 /// # Errors
@@ -161,26 +231,14 @@ fn read_form(input: &mut Input<'_>) -> Result<Form, Damage> {
 /// # Errors
 /// If the bytes are no page.
 pub fn decode(bytes: &[u8], wanted: LogColumns) -> Result<Rows, Damage> {
-    let mut input = Input::new(bytes);
-    let form = read_form(&mut input)?;
-    let rows = count_up_to(&mut input, ROWS_MAX)?;
-    let times = read_integers(input.bytes()?, rows)?;
-    let lengths = read_integers(input.bytes()?, rows)?;
-    let ends = ends(&lengths)?;
-    let text_len = ends.last().map_or(0, |&end| end as usize);
-    let packed = input.bytes()?;
-    let lines =
-        if wanted.lines { text::read(packed, form)?.into_owned() } else { vec![0; text_len] };
-    let mut columns = Vec::new();
-    if wanted.metadata {
-        let count = count_up_to(&mut input, COLUMNS_MAX)?;
-        for _ in 0..count {
-            let name = input.text()?;
-            columns.push(read_column(name, input.bytes()?, rows)?);
-        }
-        input.end()?;
-    }
-    Rows::from_parts(times, lines, ends, columns).ok_or(Damage("its columns do not fit"))
+    let parts = Parts::open(bytes)?;
+    let lines = if wanted.lines {
+        text::read(parts.text, parts.form)?.into_owned()
+    } else {
+        vec![0; parts.text_len()]
+    };
+    let columns = if wanted.metadata { parts.columns()? } else { Vec::new() };
+    Rows::from_parts(parts.times, lines, parts.ends, columns).ok_or(MISFIT)
 }
 
 fn put_part(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {

@@ -51,6 +51,18 @@ impl Column {
         &self.text[start as usize..end as usize]
     }
 
+    /// The values of some of the rows.
+    pub(super) fn pick(&self, rows: &[usize]) -> Self {
+        let mut picked = Self::new(&self.name);
+        for (place, &row) in rows.iter().enumerate() {
+            match self.value(row) {
+                "" => {}
+                value => picked.push(place, value),
+            }
+        }
+        picked
+    }
+
     pub(super) fn push(&mut self, row: usize, value: &str) {
         self.ends.resize(row, position(self.text.len()));
         self.text.push_str(value);

@@ -5,7 +5,11 @@
 //! takes what it tells, which is 3.3 bits at most.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
+use memchr::memmem;
+
+use super::digits::{BAD_DIGITS, count, join, split};
 use crate::encoding::{Damage, Input, put_bytes};
 use crate::envelope::{Zip, put_packed, read_packed};
 use crate::error::Result;
@@ -61,48 +65,102 @@ pub fn put(text: &[u8], form: Form, out: &mut Vec<u8>) -> Result<()> {
 /// # Errors
 /// If it is damaged.
 pub fn read(bytes: &[u8], form: Form) -> Result<Cow<'_, [u8]>, Damage> {
+    match Text::open(bytes, form)? {
+        Text::Whole(text) => Ok(text),
+        Text::Masked(masked) => masked.whole().map(Cow::Owned),
+    }
+}
+
+/// Whether `digits` follow one another among those of a text whose digits are apart; only these are
+/// unpacked.
+///
+/// # Errors
+/// If it is damaged.
+pub(super) fn has_digits(bytes: &[u8], digits: &[u8]) -> Result<bool, Damage> {
     let mut input = Input::new(bytes);
-    if form == Form::Whole {
-        return read_packed(input);
-    }
-    let mut text = read_packed(Input::new(input.bytes()?))?.into_owned();
-    let digits = read_packed(input)?;
-    join(&mut text, &digits)?;
-    Ok(Cow::Owned(text))
+    input.bytes()?;
+    Ok(memmem::find(&read_packed(input)?, digits).is_some())
 }
 
-/// The text with `0` for every digit, and the digits.
-fn split(text: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mask = |byte: &u8| if byte.is_ascii_digit() { b'0' } else { *byte };
-    let masked = text.iter().map(mask).collect();
-    // One more, so that a byte can be put down before it is known whether it counts: a branch for
-    // each byte would be guessed wrong at the ends of most numbers.
-    let mut digits = vec![0; text.len() + 1];
-    let mut count = 0;
-    for &byte in text {
-        if let Some(next) = digits.get_mut(count) {
-            *next = byte;
-        }
-        count += usize::from(byte.is_ascii_digit());
-    }
-    digits.truncate(count);
-    (masked, digits)
+/// A text as it was packed.
+pub(super) enum Text<'a> {
+    Whole(Cow<'a, [u8]>),
+    Masked(Masked<'a>),
 }
 
-/// Puts the digits back.
-fn join(text: &mut [u8], digits: &[u8]) -> Result<(), Damage> {
-    const BAD: Damage = Damage("the digits of a text do not fit it");
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return Err(BAD);
-    }
-    let mut digits = digits.iter();
-    for byte in text.iter_mut().filter(|byte| byte.is_ascii_digit()) {
-        if *byte != b'0' {
-            return Err(BAD);
+/// A text whose digits are apart.
+pub(super) struct Masked<'a> {
+    /// With `0` for every digit.
+    pub(super) text: Cow<'a, [u8]>,
+    /// Packed.
+    digits: &'a [u8],
+}
+
+impl<'a> Text<'a> {
+    /// Unpacks a text; digits that are apart stay packed.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub(super) fn open(bytes: &'a [u8], form: Form) -> Result<Self, Damage> {
+        let mut input = Input::new(bytes);
+        if form == Form::Whole {
+            return read_packed(input).map(Text::Whole);
         }
-        *byte = *digits.next().ok_or(BAD)?;
+        let text = read_packed(Input::new(input.bytes()?))?;
+        Ok(Self::Masked(Masked { text, digits: input.rest() }))
     }
-    if digits.next().is_none() { Ok(()) } else { Err(BAD) }
+}
+
+impl<'a> Masked<'a> {
+    /// The text with its digits.
+    ///
+    /// # Errors
+    /// If they do not fit it.
+    pub(super) fn whole(self) -> Result<Vec<u8>, Damage> {
+        let digits = self.digits()?;
+        let mut text = self.text.into_owned();
+        if join(&mut text, &digits)? == digits.len() { Ok(text) } else { Err(BAD_DIGITS) }
+    }
+
+    /// All digits in their order.
+    fn digits(&self) -> Result<Cow<'a, [u8]>, Damage> {
+        let digits = read_packed(Input::new(self.digits))?;
+        if digits.iter().all(u8::is_ascii_digit) { Ok(digits) } else { Err(BAD_DIGITS) }
+    }
+
+    /// Gives parts of the text their digits.
+    ///
+    /// # Errors
+    /// If the digits are damaged.
+    pub(super) fn parts(&self) -> Result<Parts<'_>, Damage> {
+        Ok(Parts { text: &self.text, digits: self.digits()?, at: 0, before: 0 })
+    }
+}
+
+/// Gives parts of a text their digits, one after the other.
+pub(super) struct Parts<'a> {
+    text: &'a [u8],
+    digits: Cow<'a, [u8]>,
+    /// Where the last part ended, and the digits up to there.
+    at: usize,
+    before: usize,
+}
+
+impl Parts<'_> {
+    /// Appends a part, which lies behind those before, with its digits.
+    ///
+    /// # Errors
+    /// If it lies elsewhere, or there are not enough digits.
+    pub(super) fn put(&mut self, place: Range<usize>, out: &mut Vec<u8>) -> Result<(), Damage> {
+        let skipped = self.text.get(self.at..place.start).ok_or(BAD_DIGITS)?;
+        self.before += count(skipped);
+        let start = out.len();
+        out.extend_from_slice(self.text.get(place.clone()).ok_or(BAD_DIGITS)?);
+        let digits = self.digits.get(self.before..).ok_or(BAD_DIGITS)?;
+        self.before += join(&mut out[start..], digits)?;
+        self.at = place.end;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ fn merge(
         let mut pages = Pages { places, open: Open::None, oldest, source: &source }.peekable();
         is_empty &= pages.peek().is_none();
         let labels: Vec<(&str, &str)> = labels.iter().collect();
-        let written = writer.push(tenant, &labels, pages);
+        let written = writer.push(tenant, &labels, pages, &mut |_, error| Err(error));
         written.map_err(|error| {
             let damaged = source.get().filter(|_| error.kind() == ErrorKind::Corrupt);
             MergeError { damaged, error }

@@ -35,7 +35,7 @@ impl Inner {
             for tenant in head.identity().tenants() {
                 run.tenant(tenant)?;
             }
-            for writer in run.open.into_values() {
+            for writer in run.open.into_values().filter(|writer| !writer.is_empty()) {
                 rows.push(writer.finish()?);
             }
         }
@@ -104,7 +104,7 @@ impl Run<'_> {
             Err(error) => {
                 let times = (open.times().first(), open.times().last());
                 let (min, max) = (times.0.map_or(0, |&t| t), times.1.map_or(0, |&t| t));
-                self.set_aside((min, max), &error)?;
+                set_aside(self.store, (min, max), &error)?;
                 None
             }
         };
@@ -124,7 +124,9 @@ impl Run<'_> {
                     none.insert(LogBlockWriter::new(sink, range, 0))
                 }
             };
-            writer.push(tenant, labels, parts.into_iter().map(Ok))?;
+            let store = self.store;
+            let mut aside = |page: &Page, error| set_aside(store, (page.min, page.max), &error);
+            writer.push(tenant, labels, parts.into_iter().map(Ok), &mut aside)?;
         }
         Ok(())
     }
@@ -136,18 +138,18 @@ impl Run<'_> {
         for page in pages {
             match part(page, range) {
                 Ok(part) => parts.extend(part),
-                Err(error) => self.set_aside((page.min, page.max), &error)?,
+                Err(error) => set_aside(self.store, (page.min, page.max), &error)?,
             }
         }
         Ok(parts)
     }
+}
 
-    /// Notes that entries of these times, both inclusive, could not be written to a block.
-    fn set_aside(&self, (min, max): (i64, i64), error: &Error) -> Result<()> {
-        tracing::error!(%error, "a page of log entries is set aside");
-        let text = format!("log entries from {min} to {max} (ns) could not be sealed: {error}");
-        self.store.catalog.note_missing(TimeRange::inclusive(millis(min), millis(max)), &text)
-    }
+/// Notes that entries of these times, both inclusive, could not be written to a block.
+fn set_aside(store: &Inner, (min, max): (i64, i64), error: &Error) -> Result<()> {
+    tracing::error!(%error, "a page of log entries is set aside");
+    let text = format!("log entries from {min} to {max} (ns) could not be sealed: {error}");
+    store.catalog.note_missing(TimeRange::inclusive(millis(min), millis(max)), &text)
 }
 
 /// What a page has inside `range`: itself, or a part of it.
@@ -157,8 +159,7 @@ fn part(page: &Arc<Page>, range: TimeRange) -> Result<Option<Arc<Page>>> {
         return Ok(None);
     }
     if range.contains(min) && range.contains(max) {
-        // The writer of the block reads the lines.
-        page::decode_text(&page.bytes).at(|| "a page of the head".to_owned())?;
+        // The writer of the block reads the lines, and tells if they do not decode.
         return Ok(Some(Arc::clone(page)));
     }
     let rows = decode(page, ALL)?;

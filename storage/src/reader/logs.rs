@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ephemeris_model::logs::NANOS_PER_MILLI;
 use ephemeris_model::{
-    CountBy, EntryBuffer, EntryCount, Labels, LogColumns, LogSelect, LogSource, Matcher, NanoRange,
-    SourceError, StreamSet, Tally, TallyBy, TimeRange, TimestampMs,
+    CountBy, EntryBuffer, EntryCount, LabelHint, Labels, LogColumns, LogSelect, LogSource, Matcher,
+    NanoRange, SourceError, StreamList, StreamSet, Tally, TallyBy, TimeRange, TimestampMs,
 };
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -19,13 +19,15 @@ use super::part::VisitLabels;
 use super::stop::{Stop, select_all};
 use super::{Reader, source_error};
 use crate::catalog::Catalog;
+use crate::encoding::Damage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logs::counts::Counts;
 use crate::logs::deleted::{self, LogDeleted};
-use crate::logs::merge::{self, Piece, PieceSource, Wanted};
+use crate::logs::merge::{self, Loads, Piece, PieceSource, Want, Wanted};
 use crate::logs::millis;
 use crate::logs::page;
 use crate::logs::rows::Rows;
+use crate::logs::search::{self, Search};
 use crate::metrics::block::Block;
 use crate::metrics::head::generation::Generation;
 use crate::series::TenantId;
@@ -176,7 +178,7 @@ impl LogSource for Reader {
         };
         selection.parts = self.log_parts(range, &mut note).map_err(source_error)?;
         damages.into_iter().for_each(|text| selection.warn(text));
-        selection.filter = PageFilter::new(&selection.select.needles);
+        selection.filter = PageFilter::new(&selection.select.filters.needles());
         if let Some(tenant) = self.tenant {
             selection.list(tenant, self.stop.as_ref()).map_err(source_error)?;
         }
@@ -187,13 +189,17 @@ impl LogSource for Reader {
         &self,
         selectors: &[Vec<Matcher>],
         range: NanoRange,
-    ) -> Result<Vec<Labels>, SourceError> {
+    ) -> Result<StreamList, SourceError> {
         let range = self.kept_logs(range);
         let all = [Vec::new()];
         let selectors = if selectors.is_empty() { &all } else { selectors };
         let mut found = BTreeSet::new();
-        let Some(tenant) = self.tenant else { return Ok(Vec::new()) };
-        let mut note = |block: &Block, error: &Error| note_block(&self.catalog, block, error);
+        let Some(tenant) = self.tenant else { return Ok(StreamList::default()) };
+        let warnings = Mutex::new(BTreeSet::new());
+        let mut note = |block: &Block, error: &Error| {
+            note_block(&self.catalog, block, error);
+            warnings.lock().insert(error.to_string());
+        };
         for part in self.log_parts(range, &mut note).map_err(source_error)? {
             for matchers in selectors {
                 let listed =
@@ -204,13 +210,17 @@ impl LogSource for Reader {
                     });
                 match listed {
                     Err(error) if error.kind() == ErrorKind::Corrupt => {
-                        tracing::warn!(%error, "part of the index of logs could not be read");
+                        if let LogPart::Block(block, _) = &part {
+                            note_block(&self.catalog, block, &error);
+                        }
+                        warnings.lock().insert(error.to_string());
                     }
                     done => done.map_err(source_error)?,
                 }
             }
         }
-        Ok(found.into_iter().collect())
+        let warnings = warnings.into_inner().into_iter().take(WARNINGS_MAX).collect();
+        Ok(StreamList { streams: found.into_iter().collect(), warnings })
     }
 }
 
@@ -290,16 +300,33 @@ impl Selection {
         }
     }
 
-    fn load(&self, piece: &Piece, columns: LogColumns) -> Result<Option<Arc<Rows>>, SourceError> {
-        let columns = deleted::columns_for(&piece.cuts, columns);
-        let decoded = match &piece.source {
-            PieceSource::Rows(rows) => return Ok(Some(Arc::clone(rows))),
-            PieceSource::Page(page) => page::decode(&page.bytes, columns)
-                .map_err(|damage| Error::Internal(format!("a page of the head: {}", damage.0))),
-            PieceSource::Stored { block, page, .. } => block.log_page(page, columns),
+    fn load(&self, piece: &Piece, want: Want<'_>) -> Result<Option<Arc<Rows>>, SourceError> {
+        let read = match (want, piece.cuts.is_empty()) {
+            (Want::All(columns), _) => self.decode(piece, columns),
+            (Want::Found(search), true) => find(piece, search).map(Arc::new),
+            // What is deleted is left out before anything is looked for.
+            (Want::Found(search), false) => {
+                let columns = LogColumns { lines: true, ..search.columns };
+                self.decode(piece, columns).map(|rows| Arc::new(picked(&rows, search)))
+            }
         };
-        match (decoded, &piece.source) {
-            (Ok(rows), _) => Ok(Some(Arc::new(deleted::without(rows, &piece.cuts)))),
+        self.unless_damaged(piece, read)
+    }
+
+    fn decode(&self, piece: &Piece, columns: LogColumns) -> Result<Arc<Rows>> {
+        let columns = deleted::columns_for(&piece.cuts, columns);
+        let rows = match &piece.source {
+            PieceSource::Rows(rows) => return Ok(Arc::clone(rows)),
+            PieceSource::Page(page) => page::decode(&page.bytes, columns).map_err(of_head)?,
+            PieceSource::Stored { block, page, .. } => block.log_page(page, columns)?,
+        };
+        Ok(Arc::new(deleted::without(rows, &piece.cuts)))
+    }
+
+    /// What was read of a piece; `None` if it is damaged, which is told.
+    fn unless_damaged<T>(&self, piece: &Piece, read: Result<T>) -> Result<Option<T>, SourceError> {
+        match (read, &piece.source) {
+            (Ok(read), _) => Ok(Some(read)),
             (Err(error), PieceSource::Stored { block, .. })
                 if error.kind() == ErrorKind::Corrupt =>
             {
@@ -309,6 +336,35 @@ impl Selection {
             }
             (Err(error), _) => Err(source_error(error)),
         }
+    }
+
+    /// How many entries of a piece, of which nothing is deleted, fulfil a search.
+    fn count_found(
+        &self,
+        piece: &Piece,
+        search: &Search<'_>,
+    ) -> Result<Option<EntryCount>, SourceError> {
+        let counted = match &piece.source {
+            PieceSource::Rows(_) => return Ok(None),
+            PieceSource::Page(page) => {
+                search::count(&page.bytes, search).map(|(count, _)| count).map_err(of_head)
+            }
+            PieceSource::Stored { block, page, .. } => block.count_log_page(page, search),
+        };
+        // Of a damaged piece there is nothing to count.
+        Ok(Some(self.unless_damaged(piece, counted)?.unwrap_or_default()))
+    }
+
+    /// The pieces of a stream that may hold what is looked for.
+    fn pieces_to_search(&self, index: usize, range: NanoRange) -> Result<Vec<Piece>, SourceError> {
+        let mut pieces = Vec::new();
+        for piece in self.pieces(index, range)? {
+            // A line that is left out with its page is the repeat of none that is wanted.
+            if self.may_match(&piece)? {
+                pieces.push(piece);
+            }
+        }
+        Ok(pieces)
     }
 
     /// The counts of a piece that agree with what the directory tells; else it is read.
@@ -341,6 +397,25 @@ impl Selection {
     }
 }
 
+/// The entries of a piece, of which nothing is deleted, that fulfil a search.
+fn find(piece: &Piece, search: &Search<'_>) -> Result<Rows> {
+    match &piece.source {
+        PieceSource::Rows(rows) => Ok(picked(rows, search)),
+        PieceSource::Page(page) => {
+            search::search(&page.bytes, search).map(|found| found.rows).map_err(of_head)
+        }
+        PieceSource::Stored { block, page, .. } => block.search_log_page(page, search),
+    }
+}
+
+fn picked(rows: &Rows, search: &Search<'_>) -> Rows {
+    rows.pick(search::matching(rows, search).into_iter())
+}
+
+fn of_head(damage: Damage) -> Error {
+    Error::Internal(format!("a page of the head: {}", damage.0))
+}
+
 fn note_block(catalog: &Catalog, block: &Block, error: &Error) {
     let id = block.row().id;
     if let Err(failed) = catalog.note_damage(id, &error.to_string()) {
@@ -365,26 +440,19 @@ impl StreamSet for Selection {
         visit: &mut dyn FnMut(&EntryBuffer) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<(), SourceError> {
         let range = self.clamp(range);
-        let mut pieces = Vec::new();
-        for piece in self.pieces(index, range)? {
-            // A line that is left out with its page is the repeat of none that is wanted.
-            if self.may_match(&piece)? {
-                pieces.push(piece);
-            }
-        }
-        let (direction, columns) = (self.select.direction, self.select.columns);
-        let mut needles = self.select.needles.clone();
-        needles.retain(|needle| !needle.is_empty());
-        // The longest is looked for first, as it is the rarest as a rule.
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-        let wanted = Wanted { range, direction, columns, needles };
-        let load = |piece: &Piece, columns: LogColumns| self.load(piece, columns);
+        let pieces = self.pieces_to_search(index, range)?;
+        let LogSelect { direction, columns, filters, hints, .. } = &self.select;
+        let is_open = |hint: &&LabelHint| self.labels[index].get(&hint.name).is_none();
+        let hints = hints.iter().filter(is_open).cloned().collect();
+        let (direction, columns, filters) = (*direction, *columns, filters.clone());
+        let wanted = Wanted { range, direction, columns, filters, hints };
+        let load = |piece: &Piece, want: Want<'_>| self.load(piece, want);
         merge::read(&pieces, &wanted, &load, buffer, visit)
     }
 
     fn count(&self, index: usize, range: NanoRange) -> Result<EntryCount, SourceError> {
         let range = self.clamp(range);
-        let load = |piece: &Piece, columns: LogColumns| self.load(piece, columns);
+        let load = |piece: &Piece, want: Want<'_>| self.load(piece, want);
         merge::count(self.pieces(index, range)?, range, &load)
     }
 
@@ -401,12 +469,14 @@ impl StreamSet for Selection {
             CountBy::Stream => LogColumns { lines: false, metadata: false },
             CountBy::Level => LogColumns { lines: false, metadata: true },
         };
-        let direction = self.select.direction;
-        let wanted = Wanted { range, direction, columns, needles: Vec::new() };
-        let load = |piece: &Piece, columns: LogColumns| self.load(piece, columns);
+        let (direction, filters) = (self.select.direction, self.select.filters.clone());
+        let wanted = Wanted { range, direction, columns, filters, hints: Vec::new() };
+        let load = |piece: &Piece, want: Want<'_>| self.load(piece, want);
         let counts = |piece: &Piece| self.load_counts(piece);
-        let pieces = self.pieces(index, range)?;
-        merge::tally(pieces, &wanted, how, (&load, &counts), buffer, visit)
+        let found = |piece: &Piece, search: &Search<'_>| self.count_found(piece, search);
+        let loads = Loads { rows: &load, counts: &counts, found: &found };
+        let pieces = self.pieces_to_search(index, range)?;
+        merge::tally(pieces, &wanted, how, loads, buffer, visit)
     }
 
     fn warnings(&self) -> Vec<String> {

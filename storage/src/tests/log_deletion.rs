@@ -189,7 +189,7 @@ proptest! {
                 let found = answer(&fixture.reader("t"), &select(direction, ALL));
                 prop_assert_eq!(&found, &model.answer(direction));
             }
-            let listed = fixture.reader("t").streams(&[], ALL).expect("streams");
+            let listed = fixture.reader("t").streams(&[], ALL).expect("streams").streams;
             let shown = model.answer(Direction::Forward);
             prop_assert!(shown.keys().all(|labels| listed.contains(labels)));
         }
@@ -256,7 +256,7 @@ fn a_stream_that_is_deleted_as_a_whole_is_in_no_list() {
     for name in ["a", "b"] {
         fixture.store().delete_logs("t", of(name, vec![], until)).expect("it is deleted");
     }
-    let listed = fixture.reader("t").streams(&[], ALL).expect("streams");
+    let listed = fixture.reader("t").streams(&[], ALL).expect("streams").streams;
     assert_eq!(listed, [Labels::from_pairs([("app", "b")])]);
 }
 

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use ephemeris_model::{
     BatchEntry, BatchStream, BodyKind, CountBy, Direction, EntryBuffer, EntryCount, Labels,
-    LogBatch, LogColumns, LogOutcome, LogSelect, LogSource, MatchOp, Matcher, NanoRange,
-    RejectReason, StreamSet, TimestampMs,
+    LineMatch, LineSearch, LineSearches, LogBatch, LogColumns, LogOutcome, LogSelect, LogSource,
+    MatchOp, Matcher, NanoRange, RejectReason, StreamSet, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +106,14 @@ fn a_disk_that_is_nearly_full_refuses_entries_until_there_is_room() {
 
 pub(super) fn select(direction: Direction, range: NanoRange) -> LogSelect {
     let columns = LogColumns { lines: true, metadata: true };
-    LogSelect { matchers: Vec::new(), range, direction, columns, needles: Vec::new() }
+    LogSelect {
+        matchers: Vec::new(),
+        range,
+        direction,
+        columns,
+        filters: LineSearches::default(),
+        hints: Vec::new(),
+    }
 }
 
 /// All entries by stream, in the order they are handed out.
@@ -145,17 +152,9 @@ pub(super) fn answer_and_warnings(
     (found, set.warnings())
 }
 
-/// The entries whose lines hold all needles; a source may have left out others.
-fn with_needles(
-    mut all: BTreeMap<Labels, Vec<Entry>>,
-    needles: &[Vec<u8>],
-) -> BTreeMap<Labels, Vec<Entry>> {
-    let holds = |line: &str, needle: &[u8]| memchr::memmem::find(line.as_bytes(), needle).is_some();
-    for entries in all.values_mut() {
-        entries.retain(|(_, line, _)| needles.iter().all(|needle| holds(line, needle)));
-    }
-    all.retain(|_, entries| !entries.is_empty());
-    all
+/// The condition that lines hold all of these texts.
+fn holding(needles: &[&str]) -> LineSearches {
+    LineSearches::new(needles.iter().map(|needle| LineSearch::text(needle.as_bytes())).collect())
 }
 
 /// All entries by stream, in the order they are handed out, without a look at counts.
@@ -215,10 +214,10 @@ fn streams_are_selected_by_matchers_in_head_and_blocks() {
         labels.iter().filter_map(|l| l.get("app").map(str::to_owned)).collect()
     };
     assert_eq!(names(answer(&reader, &chosen).into_keys().collect()), ["a", "ab"]);
-    assert_eq!(names(reader.streams(&[vec![matcher]], ALL).expect("streams")), ["a", "ab"]);
-    assert_eq!(reader.streams(&[], ALL).expect("streams").len(), 3);
+    assert_eq!(names(reader.streams(&[vec![matcher]], ALL).expect("streams").streams), ["a", "ab"]);
+    assert_eq!(reader.streams(&[], ALL).expect("streams").streams.len(), 3);
     let before = NanoRange { start: NOON_NS - DAY_NS, end: NOON_NS };
-    assert_eq!(reader.streams(&[], before).expect("streams").len(), 0);
+    assert_eq!(reader.streams(&[], before).expect("streams").streams.len(), 0);
 }
 
 #[test]
@@ -236,8 +235,7 @@ fn lines_without_a_needle_are_left_out_and_no_other() {
             (vec!["someline"], vec![]),
             (vec!["nowhere"], vec![]),
         ] {
-            let needles = needles.iter().map(|needle| needle.as_bytes().to_vec()).collect();
-            let chosen = LogSelect { needles, ..select(direction, ALL) };
+            let chosen = LogSelect { filters: holding(&needles), ..select(direction, ALL) };
             let reader = fixture.reader("t");
             let set = reader.select_streams(&chosen).expect("it is answered");
             let (mut buffer, mut found) = (EntryBuffer::default(), Vec::new());

@@ -31,7 +31,8 @@ pub(in crate::logs) fn entries(
 ) -> Result<EntriesAnswer, LogQueryError> {
     let started = Instant::now();
     let context = Context::new(source, budget);
-    let pipeline = Pipeline::new(&expr.stages).map_err(LogQueryError::execution)?;
+    let mut pipeline = Pipeline::new(&expr.stages).map_err(LogQueryError::execution)?;
+    let filters = pipeline.take_filters();
     let range = NanoRange { start: query.start_ns, end: query.end_ns };
     let mut found = Vec::new();
     if query.limit > 0 && range.start < range.end {
@@ -40,7 +41,8 @@ pub(in crate::logs) fn entries(
             range,
             direction: query.direction,
             columns: LogColumns { lines: true, metadata: true },
-            needles: pipeline.needles(),
+            filters,
+            hints: pipeline.label_hints(),
         };
         let set = context.select(&select)?;
         let search = Search::new(&context, &pipeline, query, &*set);
@@ -175,8 +177,7 @@ impl<'a> Search<'a> {
         let mut kept = 0;
         let first = *place;
         *place += run.len();
-        for i in self.pipeline.candidates(run) {
-            let at = &run.timestamps()[i];
+        for (i, at) in run.timestamps().iter().enumerate() {
             if self.is_behind(*at) {
                 break;
             }

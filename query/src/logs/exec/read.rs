@@ -1,7 +1,7 @@
 //! Streams of a selection and their entries.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -139,24 +139,42 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Parts of the work for each core, so that one with much to do does not leave the others idle.
+const PARTS_PER_CORE: usize = 8;
+
 /// Runs `work` over parts of `count` streams on all cores; gives what each part made, in order.
 pub(super) fn on_all_cores<T: Send>(
     count: usize,
     work: impl Fn(Range<usize>) -> Result<T, LogQueryError> + Sync,
 ) -> Result<Vec<T>, LogQueryError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let parts = cores.min(count).max(1);
-    if parts == 1 {
+    if cores.min(count) <= 1 {
         return Ok(vec![work(0..count)?]);
     }
+    let parts = (cores * PARTS_PER_CORE).min(count);
     let bounds = |part: usize| count * part / parts..count * (part + 1) / parts;
-    let work = &work;
-    thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..parts).map(|part| scope.spawn(move || work(bounds(part)))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut done = Vec::new();
+        loop {
+            let part = next.fetch_add(1, Ordering::Relaxed);
+            if part >= parts {
+                return Ok(done);
+            }
+            let made = work(bounds(part)).inspect_err(|_| next.store(parts, Ordering::Relaxed))?;
+            done.push((part, made));
+        }
+    };
+    let mut all: Vec<(usize, T)> = thread::scope(|scope| {
+        let threads: Vec<_> = (1..cores.min(parts)).map(|_| scope.spawn(run)).collect();
+        let mut all: Vec<(usize, T)> = run()?;
+        for thread in threads {
+            let done: Result<_, LogQueryError> =
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            all.extend(done?);
+        }
+        Ok::<_, LogQueryError>(all)
+    })?;
+    all.sort_by_key(|(part, _)| *part);
+    Ok(all.into_iter().map(|(_, made)| made).collect())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ephemeris_model::log_batch::DETECTED_LEVEL;
 use ephemeris_model::logs::{
-    CountBy, EntryBuffer, EntryCount, LogSelect, NanoRange, StreamSet, Tally, TallyBy,
+    CountBy, EntryBuffer, EntryCount, LogSelect, NanoRange, StreamList, StreamSet, Tally, TallyBy,
 };
 use ephemeris_model::{Labels, LogSource, Matcher, SourceError};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ impl LogSource for Counting {
         Ok(Arc::new(CountingSet(self.0.select_streams(select)?)))
     }
 
-    fn streams(&self, s: &[Vec<Matcher>], range: NanoRange) -> Result<Vec<Labels>, SourceError> {
+    fn streams(&self, s: &[Vec<Matcher>], range: NanoRange) -> Result<StreamList, SourceError> {
         self.0.streams(s, range)
     }
 }

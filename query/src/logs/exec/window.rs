@@ -10,7 +10,7 @@ use ephemeris_model::log_batch::DETECTED_LEVEL;
 use ephemeris_model::logs::{
     CountBy, Direction, EntryBuffer, LogColumns, LogSelect, StreamSet, Tally, TallyBy,
 };
-use ephemeris_model::{MatchOp, Matcher};
+use ephemeris_model::{LineSearches, MatchOp, Matcher};
 
 use super::gather::Accumulated;
 use super::grid::{Grid, Windows};
@@ -97,9 +97,13 @@ fn absent(matchers: &[Matcher], series: &[Series], windows: &Windows) -> Series 
 /// What is done with each entry.
 struct Job<'a> {
     op: RangeOp,
+    /// What the source does of the pipeline.
+    filters: LineSearches,
     pipeline: Pipeline,
     unwrap: Option<(&'a Unwrap, Pipeline)>,
     hints: Hints,
+    /// Whether only labels that are named somewhere count, but for entries that failed.
+    is_lean: bool,
     key: Key<'a>,
     windows: Windows,
 }
@@ -119,7 +123,8 @@ impl<'a> Job<'a> {
         windows: Windows,
     ) -> Result<Self, LogQueryError> {
         let compile = |stages: &[Stage]| Pipeline::new(stages).map_err(LogQueryError::execution);
-        let pipeline = compile(&aggregation.range.log.stages)?;
+        let mut pipeline = compile(&aggregation.range.log.stages)?;
+        let filters = pipeline.take_filters();
         let unwrap = match &aggregation.range.unwrap {
             Some(unwrap) => {
                 let filters: Vec<Stage> =
@@ -146,7 +151,14 @@ impl<'a> Job<'a> {
             }
             Key::All | Key::Without(_) => Hints::default(),
         };
-        Ok(Self { op: aggregation.op, pipeline, unwrap, hints, key, windows })
+        let is_lean = matches!(key, Key::None | Key::By(_)) && !pipeline.formats();
+        let op = aggregation.op;
+        Ok(Self { op, filters, pipeline, unwrap, hints, is_lean, key, windows })
+    }
+
+    /// Whether metadata of this name can change what comes out.
+    fn needs(&self, name: &str) -> bool {
+        !self.is_lean || self.hints.needs(name) || name.starts_with("__")
     }
 
     fn counts_entries(&self) -> bool {
@@ -168,7 +180,8 @@ impl<'a> Job<'a> {
             range: self.windows.covered(),
             direction: Direction::Forward,
             columns,
-            needles: self.pipeline.needles(),
+            filters: self.filters.clone(),
+            hints: self.pipeline.label_hints(),
         }
     }
 
@@ -290,17 +303,23 @@ impl<'a> Job<'a> {
     ) -> Result<(), LogQueryError> {
         let (held, series) = (all.held, all.series.len());
         let mut kept = 0;
-        for i in self.pipeline.candidates(run) {
-            let at = &run.timestamps()[i];
+        for (i, at) in run.timestamps().iter().enumerate() {
             let steps = self.windows.steps(*at);
             if steps.is_empty() {
                 continue;
             }
             state.reset();
-            for (name, value) in run.metadata(i) {
+            for (name, value) in run.metadata(i).filter(|(name, _)| self.needs(name)) {
                 state.add_metadata(name, value);
             }
-            let Some((value, bytes)) = self.sample(*at, run.line(i), state) else { continue };
+            let mut sample = self.sample(*at, run.line(i), state);
+            if self.is_lean && sample.is_some() && !state.error().is_empty() {
+                // An entry that failed shows all its labels.
+                state.reset();
+                run.metadata(i).for_each(|(name, value)| state.add_metadata(name, value));
+                sample = self.sample(*at, run.line(i), state);
+            }
+            let Some((value, bytes)) = sample else { continue };
             kept += 1;
             let id = match *plain {
                 Some(id) if state.is_untouched() => id,

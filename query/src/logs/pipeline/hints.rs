@@ -36,6 +36,20 @@ impl Hints {
         self.required.is_empty() || self.required.iter().any(|r| r == name)
     }
 
+    /// Whether a label of this name is needed; nothing is if no label is.
+    pub(in crate::logs) fn needs(&self, name: &str) -> bool {
+        !self.none && self.wants(name)
+    }
+
+    /// Whether a field whose key is this is not needed, as is told without making a label of it.
+    pub(super) fn skips(&self, key: &[u8]) -> bool {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        !self.required.is_empty()
+            && !key.first().is_some_and(u8::is_ascii_digit)
+            && key.iter().all(is_plain)
+            && !self.required.iter().any(|name| name.as_bytes() == key)
+    }
+
     /// Whether a label whose name starts so may be needed.
     pub(super) fn wants_prefix(&self, prefix: &str) -> bool {
         self.required.is_empty() || self.required.iter().any(|r| r.starts_with(prefix))

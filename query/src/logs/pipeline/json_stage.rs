@@ -69,6 +69,10 @@ impl Walk<'_> {
     }
 
     fn label(&mut self, value: impl FnOnce() -> String) -> Next {
+        // A label that is renamed because its name is taken is needed only if the name is.
+        if !self.hints.wants(&self.prefix) {
+            return Next::Continue;
+        }
         let name = self.state.parsed_name(&self.prefix);
         if name.is_empty() || !self.hints.wants(&name) || self.state.has_parsed(&name) {
             return Next::Continue;

@@ -1,9 +1,9 @@
 //! Label filters: which entries go on.
 
-use ephemeris_model::Matcher;
+use ephemeris_model::{MatchOp, Matcher};
 
 use super::ip::IpMatcher;
-use super::state::EntryState;
+use super::state::{EXTRACTED, EntryState};
 use crate::logs::ast::{CompareOp, Comparison, IpOp, LabelFilter};
 use crate::logs::units::{parse_bytes, parse_float, parse_go_duration};
 
@@ -76,6 +76,20 @@ impl CompiledLabelFilter {
                 keeps
             }
             Self::Or(filters) => filters.iter().any(|filter| filter.keeps(state)),
+        }
+    }
+
+    /// Hands out names of labels with the text each must have, in every entry that goes on.
+    pub(super) fn texts(&self, visit: &mut dyn FnMut(&str, &str)) {
+        match self {
+            // A name that is made of another, or made up, may have come from elsewhere.
+            Self::Text(Matcher { op: MatchOp::Equal, name, value, .. })
+                if !value.is_empty() && !name.starts_with("__") && !name.ends_with(EXTRACTED) =>
+            {
+                visit(name, value);
+            }
+            Self::And(filters) => filters.iter().for_each(|filter| filter.texts(visit)),
+            _ => {}
         }
     }
 

@@ -1,10 +1,6 @@
 //! Line filters: which lines go on.
 
-use aho_corasick::AhoCorasick;
-use ephemeris_model::literals::required_literals;
-use ephemeris_model::logs::EntryBuffer;
-use memchr::memmem;
-use regex::bytes::Regex;
+use ephemeris_model::{LineMatch, LineSearch};
 
 use super::ip::IpMatcher;
 use super::pattern::LinePattern;
@@ -13,17 +9,16 @@ use crate::logs::regexes;
 
 /// A compiled line filter.
 #[derive(Debug)]
-pub(super) struct CompiledLineFilter {
-    /// Whether a match keeps the line.
-    keeps: bool,
-    operands: Vec<Operand>,
+pub(super) enum CompiledLineFilter {
+    /// One a store can evaluate.
+    Search(LineSearch),
+    /// Whether a match of any operand keeps the line.
+    Any { keeps: bool, operands: Vec<Operand> },
 }
 
 #[derive(Debug)]
-enum Operand {
-    Text(Box<memmem::Finder<'static>>),
-    AnyText(AhoCorasick),
-    Regex(Regex),
+pub(super) enum Operand {
+    Search(LineSearch),
     Pattern(LinePattern),
     Ip(IpMatcher),
 }
@@ -31,9 +26,7 @@ enum Operand {
 impl Operand {
     fn matches(&self, line: &[u8]) -> bool {
         match self {
-            Self::Text(finder) => finder.find(line).is_some(),
-            Self::AnyText(finder) => finder.is_match(line),
-            Self::Regex(regex) => regex.is_match(line),
+            Self::Search(search) => search.keeps(line),
             Self::Pattern(pattern) => pattern.matches(line),
             Self::Ip(ip) => ip.is_in(line),
         }
@@ -42,121 +35,69 @@ impl Operand {
 
 impl CompiledLineFilter {
     pub(super) fn new(filter: &LineFilter) -> Result<Self, String> {
+        if let Some(search) = search(filter)? {
+            return Ok(Self::Search(search));
+        }
         let keeps = matches!(filter.op, LineOp::Contains | LineOp::Regex | LineOp::Pattern);
-        let operands = match any_text(filter) {
-            Some(operand) => vec![operand],
-            None => {
-                let operands = filter.operands.iter();
-                operands.map(|operand| compile(filter.op, operand)).collect::<Result<_, _>>()?
-            }
-        };
-        Ok(Self { keeps, operands })
+        let operands = filter.operands.iter().map(|operand| compile(filter.op, operand));
+        Ok(Self::Any { keeps, operands: operands.collect::<Result<_, _>>()? })
     }
 
     pub(super) fn keeps(&self, line: &[u8]) -> bool {
-        self.operands.iter().any(|operand| operand.matches(line)) == self.keeps
-    }
-
-    /// Lines of a run that hold the text it looks for, found by one search over all of them;
-    /// nothing if it looks for something else.
-    pub(super) fn lines_with_text(&self, run: &EntryBuffer) -> Option<Vec<usize>> {
-        let [Operand::Text(finder)] = self.operands.as_slice() else { return None };
-        let needle = finder.needle().len();
-        if !self.keeps || needle == 0 {
-            return None;
-        }
-        let (bytes, ends) = (run.all_lines(), run.line_ends());
-        let mut found = Vec::new();
-        let (mut at, mut line) = (0, 0);
-        while let Some(offset) = finder.find(&bytes[at..]) {
-            let start = at + offset;
-            line += ends[line..].partition_point(|end| *end <= start);
-            let Some(end) = ends.get(line) else { break };
-            if start + needle <= *end {
-                found.push(line);
-                at = *end;
-            } else {
-                // It only seems to be there, over the end of a line.
-                at = start + 1;
+        match self {
+            Self::Search(search) => search.keeps(line),
+            Self::Any { keeps, operands } => {
+                operands.iter().any(|operand| operand.matches(line)) == *keeps
             }
         }
-        Some(found)
     }
 
-    /// Texts that every line it keeps holds.
-    pub(super) fn needles(&self) -> Vec<Vec<u8>> {
-        let needles: Vec<Vec<u8>> = match self.operands.as_slice() {
-            [Operand::Text(finder)] if self.keeps => vec![finder.needle().to_vec()],
-            [Operand::Regex(regex)] if self.keeps => required_literals(regex.as_str()),
-            [Operand::Pattern(pattern)] if self.keeps => {
-                pattern.literals().map(<[u8]>::to_vec).collect()
-            }
+    /// What every line it keeps fulfils, if it is not evaluated by the store itself.
+    pub(super) fn implied(&self) -> Vec<LineSearch> {
+        match self {
+            Self::Any { keeps: true, operands } => match operands.as_slice() {
+                [Operand::Pattern(pattern)] => pattern.literals().map(LineSearch::text).collect(),
+                _ => Vec::new(),
+            },
             _ => Vec::new(),
-        };
-        needles.into_iter().filter(|needle| !needle.is_empty()).collect()
+        }
     }
 }
 
-/// Several texts searched for at once.
-fn any_text(filter: &LineFilter) -> Option<Operand> {
-    if filter.operands.len() < 2 || !matches!(filter.op, LineOp::Contains | LineOp::NotContains) {
-        return None;
-    }
-    let texts: Option<Vec<&String>> = filter
-        .operands
-        .iter()
-        .map(|operand| match operand {
-            LineOperand::Text(text) => Some(text),
-            LineOperand::Ip(_) => None,
-        })
-        .collect();
-    AhoCorasick::new(texts?).ok().map(Operand::AnyText)
+/// The filter as a search, if all it looks for is texts or regular expressions.
+fn search(filter: &LineFilter) -> Result<Option<LineSearch>, String> {
+    let op = match filter.op {
+        LineOp::Contains => LineMatch::Contains,
+        LineOp::NotContains => LineMatch::NotContains,
+        LineOp::Regex => LineMatch::Regex,
+        LineOp::NotRegex => LineMatch::NotRegex,
+        LineOp::Pattern | LineOp::NotPattern => return Ok(None),
+    };
+    let text = |operand: &LineOperand| match operand {
+        LineOperand::Text(text) => Some(text.clone()),
+        LineOperand::Ip(_) => None,
+    };
+    let Some(texts) = filter.operands.iter().map(text).collect::<Option<Vec<String>>>() else {
+        return Ok(None);
+    };
+    let told = |error: String| {
+        let is_regex = matches!(op, LineMatch::Regex | LineMatch::NotRegex);
+        let worded = texts.iter().filter(|_| is_regex).find_map(|t| regexes::anywhere(t).err());
+        worded.unwrap_or(error)
+    };
+    LineSearch::new(op, &texts).map(Some).map_err(|error| told(error.to_string()))
 }
 
 fn compile(op: LineOp, operand: &LineOperand) -> Result<Operand, String> {
-    let text = match (operand, op) {
+    match (operand, op) {
         (LineOperand::Ip(pattern), LineOp::Contains | LineOp::NotContains) => {
-            return IpMatcher::new(pattern).map(Operand::Ip);
+            IpMatcher::new(pattern).map(Operand::Ip)
         }
-        (LineOperand::Ip(_), _) => return Err("ip: invalid operation".to_owned()),
-        (LineOperand::Text(text), _) => text,
-    };
-    let contains = |text: &str| {
-        let finder = memmem::Finder::new(text.as_bytes()).into_owned();
-        Operand::Text(Box::new(finder))
-    };
-    match op {
-        LineOp::Contains | LineOp::NotContains => Ok(contains(text)),
-        LineOp::Regex | LineOp::NotRegex => {
-            let regex = regexes::anywhere(text)?;
-            // A pattern without operators is a text.
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b" _-=:/\"',;<>@#%&~!".contains(&b);
-            if text.bytes().all(plain) { Ok(contains(text)) } else { Ok(Operand::Regex(regex)) }
+        (LineOperand::Ip(_), _) => Err("ip: invalid operation".to_owned()),
+        (LineOperand::Text(text), LineOp::Pattern | LineOp::NotPattern) => {
+            LinePattern::new(text).map(Operand::Pattern)
         }
-        LineOp::Pattern | LineOp::NotPattern => LinePattern::new(text).map(Operand::Pattern),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    proptest::proptest! {
-        #[test]
-        fn one_search_finds_what_a_search_per_line_finds(
-            lines in proptest::collection::vec("[ab]{0,5}", 0..8),
-            needle in "[ab]{1,3}",
-        ) {
-            let mut run = EntryBuffer::default();
-            for line in &lines {
-                run.push(0, line.as_bytes(), []);
-            }
-            let operands = vec![LineOperand::Text(needle.clone())];
-            let filter = LineFilter { op: LineOp::Contains, operands };
-            let filter = CompiledLineFilter::new(&filter).expect("a text is valid");
-            let wanted: Vec<usize> =
-                (0..lines.len()).filter(|i| lines[*i].contains(&needle)).collect();
-            proptest::prop_assert_eq!(filter.lines_with_text(&run), Some(wanted));
-        }
+        // A text among addresses.
+        (LineOperand::Text(text), _) => Ok(Operand::Search(LineSearch::text(text.as_bytes()))),
     }
 }

@@ -23,6 +23,10 @@ pub(super) fn parse_all(line: &[u8], flags: LogfmtFlags, state: &mut EntryState,
             }
             continue;
         };
+        // A label that is renamed because its name is taken is needed only if the name is.
+        if hints.skips(key) {
+            continue;
+        }
         let name = sanitized(&text_of(key));
         let name = state.parsed_name(&name);
         if name.is_empty() || !hints.wants(&name) || state.has_parsed(&name) {

@@ -30,7 +30,7 @@ mod template;
 use std::borrow::Cow;
 
 use capture_stage::RegexParser;
-use ephemeris_model::logs::EntryBuffer;
+use ephemeris_model::{LabelHint, LineMatch, LineSearch, LineSearches};
 use format_stage::CompiledLabelFormat;
 pub(super) use hints::Hints;
 use json_stage::JsonExpressions;
@@ -43,24 +43,6 @@ pub(super) use state::{Category, ERROR, ERROR_DETAILS, EntryState};
 use template::Template;
 
 use super::ast::{LabelPick, LogfmtFlags, Stage};
-
-/// Places of entries in a run.
-#[derive(Debug)]
-pub(super) enum Candidates {
-    All(std::ops::Range<usize>),
-    Some(std::vec::IntoIter<usize>),
-}
-
-impl Iterator for Candidates {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        match self {
-            Self::All(places) => places.next(),
-            Self::Some(places) => places.next(),
-        }
-    }
-}
 
 /// Compiled stages.
 #[derive(Debug)]
@@ -124,15 +106,6 @@ impl Pipeline {
         Some(line)
     }
 
-    /// Entries of a run that its first stage does not drop.
-    pub(super) fn candidates(&self, run: &EntryBuffer) -> Candidates {
-        let found = match self.stages.first() {
-            Some(CompiledStage::Line(filter)) => filter.lines_with_text(run),
-            _ => None,
-        };
-        found.map_or(Candidates::All(0..run.len()), |found| Candidates::Some(found.into_iter()))
-    }
-
     /// Whether all it does is drop entries whose labels do not match.
     pub(super) fn matches_labels_only(&self) -> bool {
         let is_match =
@@ -151,20 +124,60 @@ impl Pipeline {
         !self.stages.iter().all(labels_only)
     }
 
-    /// Texts that every line it keeps holds.
-    pub(super) fn needles(&self) -> Vec<Vec<u8>> {
-        let mut needles = Vec::new();
-        for stage in &self.stages {
+    /// What the lines of all entries it keeps fulfil, for a store to evaluate. Stages that do nothing
+    /// else are taken out, so that only entries which fulfil all of this may be run through it.
+    pub(super) fn take_filters(&mut self) -> LineSearches {
+        let mut filters = Vec::new();
+        let is_same_line = |stage: &CompiledStage| {
+            !matches!(
+                stage,
+                CompiledStage::LineFormat(_) | CompiledStage::Unpack | CompiledStage::Decolorize
+            )
+        };
+        let count = self.stages.iter().take_while(|stage| is_same_line(stage)).count();
+        let changing = self.stages.split_off(count);
+        // A filter drops the same entries before and behind stages that leave the line as it is.
+        for stage in std::mem::take(&mut self.stages) {
             match stage {
-                CompiledStage::Line(filter) => needles.extend(filter.needles()),
-                // Behind these the line is another.
-                CompiledStage::LineFormat(_)
-                | CompiledStage::Unpack
-                | CompiledStage::Decolorize => break,
-                _ => {}
+                CompiledStage::Line(CompiledLineFilter::Search(search)) => filters.push(search),
+                stage => {
+                    if let CompiledStage::Line(filter) = &stage {
+                        filters.extend(filter.implied());
+                    }
+                    self.stages.push(stage);
+                }
             }
         }
-        needles
+        self.stages.extend(changing);
+        LineSearches::new(filters)
+    }
+
+    /// What the lines of entries it keeps fulfil, if a label is read from them: it is equal to a text,
+    /// so the text is in the line, or an escape that may stand for some of it.
+    pub(super) fn label_hints(&self) -> Vec<LabelHint> {
+        let mut hints = Vec::new();
+        for stage in &self.stages {
+            match stage {
+                CompiledStage::Label(filter) => filter.texts(&mut |name, text| {
+                    let texts = [text.to_owned(), "\\".to_owned()];
+                    let line = LineSearch::new(LineMatch::Contains, &texts);
+                    hints.extend(line.map(|line| LabelHint { name: name.to_owned(), line }));
+                }),
+                CompiledStage::Line(_)
+                | CompiledStage::Logfmt(_)
+                | CompiledStage::LogfmtExpressions(_) => {}
+                _ => break,
+            }
+        }
+        hints
+    }
+
+    /// Whether it makes or changes texts of all labels there are.
+    pub(super) fn formats(&self) -> bool {
+        let is_format = |stage: &CompiledStage| {
+            matches!(stage, CompiledStage::LineFormat(_) | CompiledStage::LabelFormat(_))
+        };
+        self.stages.iter().any(is_format)
     }
 
     /// Names of labels its stages look at.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use ephemeris_model::logs::{Direction, EntryBuffer, EntryCount, LogSelect, NanoRange, StreamSet};
-use ephemeris_model::{Labels, LogSource, Matcher, SourceError};
+use ephemeris_model::logs::{
+    Direction, EntryBuffer, EntryCount, LogSelect, NanoRange, StreamList, StreamSet,
+};
+use ephemeris_model::{Labels, LineSearches, LogSource, Matcher, SourceError};
 
 /// Entries handed out at once: few, so that scripts see more than one run.
 const RUN_LENGTH: usize = 3;
@@ -57,14 +59,15 @@ impl LogSource for MemoryLogs {
     fn select_streams(&self, select: &LogSelect) -> Result<Arc<dyn StreamSet + '_>, SourceError> {
         let found = self.streams.iter().filter(|(labels, _)| all_match(&select.matchers, labels));
         let streams = found.map(|(labels, entries)| (labels.clone(), entries.as_slice())).collect();
-        Ok(Arc::new(MemoryStreams { streams, direction: select.direction }))
+        let filters = select.filters.clone();
+        Ok(Arc::new(MemoryStreams { streams, direction: select.direction, filters }))
     }
 
     fn streams(
         &self,
         selectors: &[Vec<Matcher>],
         range: NanoRange,
-    ) -> Result<Vec<Labels>, SourceError> {
+    ) -> Result<StreamList, SourceError> {
         let wanted = |labels: &Labels| {
             selectors.is_empty() || selectors.iter().any(|matchers| all_match(matchers, labels))
         };
@@ -72,7 +75,7 @@ impl LogSource for MemoryLogs {
             .streams
             .iter()
             .filter(|(labels, entries)| wanted(labels) && !inside(entries, range).is_empty());
-        Ok(found.map(|(labels, _)| labels.clone()).collect())
+        Ok(StreamList::whole(found.map(|(labels, _)| labels.clone()).collect()))
     }
 }
 
@@ -80,6 +83,7 @@ impl LogSource for MemoryLogs {
 struct MemoryStreams<'a> {
     streams: Vec<(Labels, &'a [Stored])>,
     direction: Direction,
+    filters: LineSearches,
 }
 
 impl StreamSet for MemoryStreams<'_> {
@@ -98,7 +102,8 @@ impl StreamSet for MemoryStreams<'_> {
         buffer: &mut EntryBuffer,
         visit: &mut dyn FnMut(&EntryBuffer) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<(), SourceError> {
-        let mut entries: Vec<&Stored> = inside(self.streams[index].1, range).iter().collect();
+        let inside = inside(self.streams[index].1, range).iter();
+        let mut entries: Vec<&Stored> = inside.filter(|e| self.filters.keep(&e.line)).collect();
         if self.direction == Direction::Backward {
             entries.reverse();
         }

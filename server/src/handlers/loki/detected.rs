@@ -44,7 +44,8 @@ pub async fn labels(
     let matchers = request.matchers("query")?;
     let run = move |_: &LokiRequest, source: &Tenants, _: &Budget| {
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for labels in source.streams(&[matchers], range)? {
+        let list = source.streams(&[matchers], range)?;
+        for labels in &list.streams {
             for (name, value) in labels.iter() {
                 found.entry(name.to_owned()).or_default().insert(value.to_owned());
             }
@@ -57,7 +58,11 @@ pub async fn labels(
             .filter(told)
             .map(|(name, values)| json!({"label": name, "cardinality": values.len()}))
             .collect();
-        Ok(whole(&json!({"detectedLabels": labels})))
+        let mut body = json!({"detectedLabels": labels});
+        if !list.warnings.is_empty() {
+            body["warnings"] = json!(list.warnings);
+        }
+        Ok(whole(&body))
     };
     request.run(&app, run).await
 }

@@ -20,7 +20,7 @@ use ephemeris_model::{
     Direction, EntryBuffer, LogColumns, LogSelect, LogSource, NanoRange, SourceError,
 };
 use ephemeris_query::budget::Budget;
-use ephemeris_query::logs::ast::{Expr, LineOp, LineOperand, LogExpr, Stage};
+use ephemeris_query::logs::ast::{Expr, LogExpr};
 use ephemeris_query::logs::engine::{EntryQuery, LogEngine};
 use ephemeris_query::logs::parse::parse;
 use ephemeris_query::logs::result::LogEntry;
@@ -154,7 +154,8 @@ impl Export {
             range: self.range,
             direction: Direction::Forward,
             columns: LogColumns { lines: true, metadata: true },
-            needles: needles(expr),
+            filters: LogEngine.line_filters(expr)?,
+            hints: Vec::new(),
         };
         let set = source.select_streams(&select)?;
         self.outlet.start();
@@ -240,18 +241,6 @@ impl Export {
         self.out.extend_from_slice(b"}\n");
         self.flush()
     }
-}
-
-/// Byte strings all lines of the answer hold: those of line filters before the line is changed.
-fn needles(expr: &LogExpr) -> Vec<Vec<u8>> {
-    let mut needles = Vec::new();
-    for stage in &expr.stages {
-        let Stage::Line(filter) = stage else { break };
-        if let (LineOp::Contains, [LineOperand::Text(text)]) = (filter.op, &*filter.operands) {
-            needles.push(text.as_bytes().to_vec());
-        }
-    }
-    needles
 }
 
 fn write_line(out: &mut Vec<u8>, entry: &LogEntry) {
@@ -396,13 +385,5 @@ mod tests {
         assert_eq!(patience(0, seconds(31)), seconds(0));
         assert_eq!(patience(BYTES_PER_SECOND_MIN * 100, seconds(99)), PIECE_WAIT_MAX);
         assert_eq!(patience(BYTES_PER_SECOND_MIN * 100, seconds(129)), seconds(1));
-    }
-
-    #[test]
-    fn needles_are_taken_up_to_the_first_stage_that_is_no_line_filter() {
-        let parsed =
-            parse("{a=\"b\"} |= \"one\" != \"x\" |= \"two\" or \"three\" | json |= \"no\"");
-        let Ok(Expr::Log(expr)) = parsed else { panic!("{parsed:?}") };
-        assert_eq!(needles(&expr), [b"one".to_vec()]);
     }
 }

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ephemeris_model::{
-    Direction, EntryBuffer, EntryCount, Labels, LogSelect, LogSource, Matcher, NanoRange,
-    SourceError, StreamSet,
+    Direction, EntryBuffer, EntryCount, Labels, LineSearches, LogSelect, LogSource, Matcher,
+    NanoRange, SourceError, StreamList, StreamSet,
 };
 
 use crate::tails::Run;
@@ -15,20 +15,22 @@ pub(super) struct Held<'a>(pub(super) &'a [Run]);
 
 impl LogSource for Held<'_> {
     fn select_streams(&self, select: &LogSelect) -> Result<Arc<dyn StreamSet + '_>, SourceError> {
-        Ok(Arc::new(HeldRuns { runs: self.0, direction: select.direction }))
+        let filters = select.filters.clone();
+        Ok(Arc::new(HeldRuns { runs: self.0, direction: select.direction, filters }))
     }
 
-    fn streams(&self, _: &[Vec<Matcher>], _: NanoRange) -> Result<Vec<Labels>, SourceError> {
+    fn streams(&self, _: &[Vec<Matcher>], _: NanoRange) -> Result<StreamList, SourceError> {
         let mut all: Vec<Labels> = self.0.iter().map(|(labels, _)| labels.clone()).collect();
         all.sort_unstable();
         all.dedup();
-        Ok(all)
+        Ok(StreamList::whole(all))
     }
 }
 
 struct HeldRuns<'a> {
     runs: &'a [Run],
     direction: Direction,
+    filters: LineSearches,
 }
 
 fn inside(run: &EntryBuffer, range: NanoRange) -> std::ops::Range<usize> {
@@ -54,7 +56,8 @@ impl StreamSet for HeldRuns<'_> {
         visit: &mut dyn FnMut(&EntryBuffer) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<(), SourceError> {
         let run = &self.runs[index].1;
-        let mut order: Vec<usize> = inside(run, range).collect();
+        let keeps = |at: &usize| self.filters.keep(run.line(*at));
+        let mut order: Vec<usize> = inside(run, range).filter(keeps).collect();
         if self.direction == Direction::Backward {
             order.reverse();
         }

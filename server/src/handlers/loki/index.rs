@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use ephemeris_model::{
-    Direction, Labels, LogColumns, LogSelect, LogSource, MatchOp, Matcher, NanoRange, StreamSet,
+    Direction, Labels, LineSearches, LogColumns, LogSelect, LogSource, MatchOp, Matcher, NanoRange,
+    StreamSet,
 };
 use ephemeris_query::budget::Budget;
 use ephemeris_query::logs::error::LogQueryError;
@@ -28,7 +29,8 @@ pub(super) fn counted(matchers: Vec<Matcher>, range: NanoRange) -> LogSelect {
         range,
         direction: Direction::Forward,
         columns: LogColumns { lines: false, metadata: false },
-        needles: Vec::new(),
+        filters: LineSearches::default(),
+        hints: Vec::new(),
     }
 }
 

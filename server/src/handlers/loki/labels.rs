@@ -18,7 +18,16 @@ use crate::app::App;
 
 /// The answer with `data`.
 pub(super) fn success(data: &Value) -> Prepared {
-    Prepared::whole(format!("{}\n", json!({"status": "success", "data": data})).into_bytes())
+    success_with(data, &[])
+}
+
+/// The answer with `data`, and with what it lacks if there is something.
+fn success_with(data: &Value, warnings: &[String]) -> Prepared {
+    let mut body = json!({"status": "success", "data": data});
+    if !warnings.is_empty() {
+        body["warnings"] = json!(warnings);
+    }
+    Prepared::whole(format!("{body}\n").into_bytes())
 }
 
 /// Lists label names.
@@ -33,14 +42,15 @@ pub async fn names(
     let matchers = request.matchers("query")?;
     let run = move |_: &LokiRequest, source: &Tenants, _: &Budget| {
         let mut names = BTreeSet::new();
-        for labels in source.streams(&[matchers], range)? {
+        let list = source.streams(&[matchers], range)?;
+        for labels in &list.streams {
             for (name, _) in labels.iter() {
                 if !names.contains(name) {
                     names.insert(name.to_owned());
                 }
             }
         }
-        Ok(success(&json!(names)))
+        Ok(success_with(&json!(names), &list.warnings))
     };
     request.run(&app, run).await
 }
@@ -58,10 +68,11 @@ pub async fn values(
     let matchers = request.matchers("query")?;
     let run = move |_: &LokiRequest, source: &Tenants, _: &Budget| {
         let mut values = BTreeSet::new();
-        for labels in source.streams(&[matchers], range)? {
+        let list = source.streams(&[matchers], range)?;
+        for labels in &list.streams {
             values.extend(labels.get(&name).map(str::to_owned));
         }
-        Ok(success(&json!(values)))
+        Ok(success_with(&json!(values), &list.warnings))
     };
     request.run(&app, run).await
 }
@@ -83,8 +94,9 @@ pub async fn series(
             let pairs = labels.iter().map(|(name, value)| (name.to_owned(), json!(value)));
             Value::Object(pairs.collect::<Map<_, _>>())
         };
-        let found = source.streams(&selectors, range)?;
-        Ok(success(&Value::Array(found.iter().map(object).collect())))
+        let list = source.streams(&selectors, range)?;
+        let found = Value::Array(list.streams.iter().map(object).collect());
+        Ok(success_with(&found, &list.warnings))
     };
     request.run(&app, run).await
 }

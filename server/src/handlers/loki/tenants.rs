@@ -1,11 +1,12 @@
 //! The streams of several tenants as those of one: each stream gets the label `__tenant_id__`.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ephemeris_model::{
     EntryBuffer, EntryCount, Labels, LogSelect, LogSource, Matcher, NanoRange, SourceError,
-    StreamSet,
+    StreamList, StreamSet,
 };
 use ephemeris_storage::Reader;
 
@@ -51,23 +52,24 @@ impl LogSource for Tenants {
         &self,
         selectors: &[Vec<Matcher>],
         range: NanoRange,
-    ) -> Result<Vec<Labels>, SourceError> {
+    ) -> Result<StreamList, SourceError> {
         if let [(_, reader)] = self.0.as_slice() {
             return reader.streams(selectors, range);
         }
         let all = [Vec::new()];
         let selectors = if selectors.is_empty() { &all } else { selectors };
-        let mut found = Vec::new();
+        let (mut found, mut warnings) = (Vec::new(), BTreeSet::new());
         for matchers in selectors {
             let (readers, matchers) = self.wanted(matchers);
             for (tenant, reader) in readers {
-                let streams = reader.streams(std::slice::from_ref(&matchers), range)?;
-                found.extend(streams.iter().map(|labels| with_tenant(labels, tenant)));
+                let list = reader.streams(std::slice::from_ref(&matchers), range)?;
+                warnings.extend(list.warnings);
+                found.extend(list.streams.iter().map(|labels| with_tenant(labels, tenant)));
             }
         }
         found.sort_unstable();
         found.dedup();
-        Ok(found)
+        Ok(StreamList { streams: found, warnings: warnings.into_iter().collect() })
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ephemeris_model::{LogColumns, NanoRange};
+use ephemeris_model::{EntryCount, LogColumns, NanoRange};
 
 use super::directory::{LogGroup, PagePlace};
 use super::{COUNTS, GROUP_STREAMS};
+use crate::encoding::Damage;
 use crate::envelope::section;
 use crate::error::{AtPlace, Error, Result};
 use crate::index::ValueSource;
@@ -15,6 +16,7 @@ use crate::logs::grams::{GramIndex, INDEX_NUMBER};
 use crate::logs::merge::{Piece, PieceSource};
 use crate::logs::page;
 use crate::logs::rows::Rows;
+use crate::logs::search::{self, Found, Search};
 use crate::metrics::block::{Block, LOG_COUNTS_GROUP_BYTES_MAX};
 
 impl Block {
@@ -168,15 +170,54 @@ impl Block {
     /// # Errors
     /// If it is damaged.
     pub(crate) fn log_page(&self, place: &PagePlace, wanted: LogColumns) -> Result<Rows> {
+        self.read_log_page(place, |bytes| {
+            let rows = page::decode(bytes, wanted)?;
+            let of = rows.len();
+            Ok((rows, of))
+        })
+    }
+
+    /// The entries of a page that fulfil a search.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub(crate) fn search_log_page(&self, place: &PagePlace, wanted: &Search<'_>) -> Result<Rows> {
+        self.read_log_page(place, |bytes| {
+            let Found { rows, of } = search::search(bytes, wanted)?;
+            Ok((rows, of))
+        })
+    }
+
+    /// How many entries of a page fulfil a search.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub(crate) fn count_log_page(
+        &self,
+        place: &PagePlace,
+        wanted: &Search<'_>,
+    ) -> Result<EntryCount> {
+        self.read_log_page(place, |bytes| search::count(bytes, wanted))
+    }
+
+    /// Reads a page by `read`, which tells the number of its entries too.
+    fn read_log_page<T>(
+        &self,
+        place: &PagePlace,
+        read: impl Fn(&[u8]) -> Result<(T, usize), Damage>,
+    ) -> Result<T> {
         let at = || self.place(section::LOG_PAGES, place.number);
-        let mut rows = Rows::default();
+        let mut found = None;
         self.with_log_page(place, &mut |bytes| {
-            rows = page::decode(bytes, wanted).at(at)?;
+            found = Some(read(bytes).at(at)?);
             Ok(())
         })?;
-        if rows.len() == place.entries as usize {
-            return Ok(rows);
+        match found {
+            Some((value, of)) if of == place.entries as usize => Ok(value),
+            _ => Err(Error::corrupt(
+                at(),
+                "a page has another number of entries than the directory tells",
+            )),
         }
-        Err(Error::corrupt(at(), "a page has another number of entries than the directory tells"))
     }
 }

@@ -79,19 +79,25 @@ impl LogBlockWriter {
 
     /// Appends a stream with its pages in order of arrival. Streams come strictly ascending by
     /// tenant and [`series_order`]; entries lie inside the range. A stream without pages is left
-    /// out.
+    /// out, and a page whose lines do not decode if `damaged` agrees.
     ///
     /// # Errors
-    /// If they do not, the block cannot be written, or what `pages` brings.
+    /// If they do not, the block cannot be written, or what `pages` and `damaged` bring.
     pub fn push<P: Borrow<Page>>(
         &mut self,
         tenant: TenantId,
         labels: &[(&str, &str)],
         pages: impl IntoIterator<Item = Result<P>>,
+        damaged: &mut dyn FnMut(&Page, Error) -> Result<()>,
     ) -> Result<()> {
         let mut places = Vec::new();
         for page in pages {
-            places.push(self.put_page(page?.borrow())?);
+            let page = page?;
+            let page = page.borrow();
+            match page::decode_text(&page.bytes).at(|| "a page to be written".to_owned()) {
+                Ok(lines) => places.push(self.put_page(page, &lines)?),
+                Err(error) => damaged(page, error)?,
+            }
         }
         if places.is_empty() {
             return Ok(());
@@ -102,7 +108,13 @@ impl LogBlockWriter {
         if self.group.len() == GROUP_STREAMS as usize { self.end_group() } else { Ok(()) }
     }
 
-    fn put_page(&mut self, page: &Page) -> Result<PagePlace> {
+    /// Whether no stream was written.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.manifest.series_count == 0
+    }
+
+    fn put_page(&mut self, page: &Page, lines: &[u8]) -> Result<PagePlace> {
         let (min, max) = (millis(page.min), millis(page.max));
         if !self.manifest.range.contains(min) || !self.manifest.range.contains(max) {
             return Err(Error::Internal("entries of a stream lie outside the block".to_owned()));
@@ -124,8 +136,7 @@ impl LogBlockWriter {
         };
         self.value.extend_from_slice(&page.bytes);
         put_bytes(&mut self.counts, &page.counts);
-        let lines = page::decode_text(&page.bytes).at(|| "a page to be written".to_owned())?;
-        self.grams.push(&lines, &mut self.spool)?;
+        self.grams.push(lines, &mut self.spool)?;
         self.manifest.min_time = self.manifest.min_time.min(min);
         self.manifest.max_time = self.manifest.max_time.max(max);
         self.manifest.sample_count += u64::from(page.entries);

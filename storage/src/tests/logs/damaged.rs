@@ -71,8 +71,7 @@ fn a_page_without_the_needle_is_not_read() {
     damage(&fixture, section::LOG_PAGES);
     fixture.reopen();
     let warnings = |needle: &str| {
-        let needles = vec![needle.as_bytes().to_vec()];
-        let chosen = LogSelect { needles, ..select(Direction::Forward, ALL) };
+        let chosen = LogSelect { filters: holding(&[needle]), ..select(Direction::Forward, ALL) };
         let reader = fixture.reader("t");
         let set = reader.select_streams(&chosen).expect("it is answered");
         read_stream(&*set, 0, &chosen);
@@ -88,9 +87,8 @@ fn damaged_rows_and_counts_cost_time_and_no_answer() {
     let entries: Vec<(i64, &str)> =
         lines.iter().zip(0..).map(|(line, n)| (NOON_NS + n, line.as_str())).collect();
     push(&fixture, &Push::of("a", &entries));
-    let needles = vec![b"line 007".to_vec()];
-    let chosen = LogSelect { needles, ..select(Direction::Forward, ALL) };
-    let before = with_needles(read_all(&fixture.reader("t"), &chosen), &chosen.needles);
+    let chosen = LogSelect { filters: holding(&["line 007"]), ..select(Direction::Forward, ALL) };
+    let before = read_all(&fixture.reader("t"), &chosen);
     fixture.store().seal().expect("it is sealed");
     for (section, number) in
         [(section::GRAMS, 0), (section::GRAMS, 1 << 31), (section::DIRECTORY, 1 << 31)]
@@ -98,10 +96,26 @@ fn damaged_rows_and_counts_cost_time_and_no_answer() {
         fixture.store = None;
         damage_value(&fixture, section, number);
         fixture.reopen();
-        let found = with_needles(read_all(&fixture.reader("t"), &chosen), &chosen.needles);
+        let found = read_all(&fixture.reader("t"), &chosen);
         assert_eq!(found, before, "value {section}/{number}");
         assert_eq!(answer(&fixture.reader("t"), &select(Direction::Forward, ALL)).len(), 1);
     }
+}
+
+#[test]
+fn a_list_of_streams_tells_what_it_lacks() {
+    let mut fixture = Fixture::new();
+    push(&fixture, &Push::of("a", &[(NOON_NS, "line")]));
+    let listed = |fixture: &Fixture| {
+        let list = fixture.reader("t").streams(&[], ALL).expect("it is answered");
+        (list.streams.len(), list.warnings.len())
+    };
+    fixture.store().seal().expect("it is sealed");
+    assert_eq!(listed(&fixture), (1, 0));
+    fixture.store = None;
+    damage(&fixture, section::LABELS);
+    fixture.reopen();
+    assert_eq!(listed(&fixture), (0, 1));
 }
 
 /// Changes a bit of the first value of a section of the only block.

@@ -89,6 +89,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..14)
 }
 
+/// Texts that are patterns for themselves.
+fn a_condition() -> impl Strategy<Value = (LineMatch, Vec<String>)> {
+    let op = proptest::sample::select(vec![
+        LineMatch::Contains,
+        LineMatch::NotContains,
+        LineMatch::Regex,
+        LineMatch::NotRegex,
+    ]);
+    (op, proptest::collection::vec("[ab]{1,6}", 1..3))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -97,7 +108,7 @@ proptest! {
         steps in steps(),
         from in -30i64..30,
         len in 0i64..40,
-        needles in proptest::collection::vec("[ab]{2,6}", 1..3),
+        conditions in proptest::collection::vec(a_condition(), 1..3),
     ) {
         let mut fixture = Fixture::new();
         let mut model = Model::default();
@@ -113,11 +124,30 @@ proptest! {
             }
             let part = NanoRange { start: NOON_NS + from, end: NOON_NS + from + len };
             for direction in [Direction::Forward, Direction::Backward] {
-                let needles: Vec<Vec<u8>> = needles.iter().map(|n| n.clone().into_bytes()).collect();
-                let chosen = LogSelect { needles, ..select(direction, ALL) };
-                let found = with_needles(read_all(&fixture.reader("t"), &chosen), &chosen.needles);
-                let all = model.answer(direction, ALL);
-                prop_assert_eq!(found, with_needles(all, &chosen.needles));
+                let search = |(op, texts): &(LineMatch, Vec<String>)| {
+                    LineSearch::new(*op, texts).expect("it is valid")
+                };
+                let filters = LineSearches::new(conditions.iter().map(search).collect());
+                let chosen = LogSelect { filters, ..select(direction, part) };
+                let mut found = read_all(&fixture.reader("t"), &chosen);
+                found.retain(|_, entries| !entries.is_empty());
+                let mut wanted = model.answer(direction, part);
+                for entries in wanted.values_mut() {
+                    entries.retain(|(_, line, _)| conditions.iter().all(|(op, texts)| {
+                        let found = texts.iter().any(|text| line.contains(text));
+                        found == matches!(op, LineMatch::Contains | LineMatch::Regex)
+                    }));
+                }
+                wanted.retain(|_, entries| !entries.is_empty());
+                prop_assert_eq!(&found, &wanted);
+                // Counted, they are as many.
+                let reader = fixture.reader("t");
+                let set = reader.select_streams(&chosen).expect("it is answered");
+                let counted: u64 = (0..set.len())
+                    .flat_map(|at| tallied(&*set, (at, part), CountBy::Stream, i64::MAX).into_values())
+                    .map(|count| count.entries)
+                    .sum();
+                prop_assert_eq!(counted, wanted.values().map(Vec::len).sum::<usize>() as u64);
             }
             for direction in [Direction::Forward, Direction::Backward] {
                 for range in [ALL, part] {

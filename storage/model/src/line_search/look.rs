@@ -1,0 +1,124 @@
+//! How texts and patterns are looked for, in a line and in many lines at once.
+
+use std::sync::Arc;
+
+use memchr::memmem::Finder;
+use regex_automata::util::pool::Pool;
+use regex_automata::util::prefilter::Prefilter;
+use regex_automata::{Input, MatchKind, Span, meta};
+use regex_syntax::hir::{Hir, HirKind};
+
+use super::{COMPILED_BYTES_MAX, Lines};
+use crate::literals::any_literals;
+
+/// How something is looked for.
+#[derive(Clone)]
+pub(super) enum Look {
+    Text(Arc<Finder<'static>>),
+    Pattern(Arc<Pattern>),
+}
+
+pub(super) struct Pattern {
+    regex: meta::Regex,
+    caches: Pool<meta::Cache, Box<dyn Fn() -> meta::Cache + Send + Sync>>,
+    /// Finds texts one of which is in every match, and whether they begin it.
+    texts: Option<(Prefilter, bool)>,
+}
+
+impl Look {
+    /// Looks for a pattern; for a short one first for texts that must be there.
+    pub(super) fn new(hir: &Hir, is_short: bool) -> Result<Self, String> {
+        if let HirKind::Literal(literal) = hir.kind() {
+            return Ok(Self::Text(Arc::new(Finder::new(&literal.0).into_owned())));
+        }
+        let config = meta::Config::new()
+            .utf8_empty(false)
+            .which_captures(regex_automata::nfa::thompson::WhichCaptures::Implicit)
+            .nfa_size_limit(Some(COMPILED_BYTES_MAX));
+        let regex = meta::Builder::new().configure(config).build_from_hir(hir);
+        let regex = regex.map_err(|error| {
+            let size = error.size_limit();
+            let size = size.map(|max| format!("compiled regex exceeds size limit of {max} bytes"));
+            size.unwrap_or_else(|| error.to_string())
+        })?;
+        let caches: Box<dyn Fn() -> meta::Cache + Send + Sync> = {
+            let regex = regex.clone();
+            Box::new(move || regex.create_cache())
+        };
+        let texts = if is_short { any_literals(hir) } else { None };
+        let texts = texts
+            .and_then(|found| Some((Prefilter::new(MatchKind::All, &found.texts)?, found.begin)));
+        Ok(Self::Pattern(Arc::new(Pattern { regex, caches: Pool::new(caches), texts })))
+    }
+
+    pub(super) fn is_in(&self, line: &[u8]) -> bool {
+        match self {
+            Self::Text(finder) => finder.find(line).is_some(),
+            Self::Pattern(pattern) => pattern.is_in(line, 0, &mut pattern.caches.get()),
+        }
+    }
+
+    /// The lines it is found in, ascending.
+    pub(super) fn lines(&self, lines: Lines<'_>) -> Vec<usize> {
+        match self {
+            Self::Text(finder) => {
+                let length = finder.needle().len();
+                let next = |from: usize| {
+                    let start = from + finder.find(lines.text.get(from..)?)?;
+                    Some((start, start + length))
+                };
+                let all = length == 0;
+                if all { (0..lines.len()).collect() } else { lines_with(lines, next, |_, _| true) }
+            }
+            Self::Pattern(pattern) => pattern.lines(lines),
+        }
+    }
+}
+
+impl Pattern {
+    /// Whether it is found in a line, where nothing begins before `from`.
+    fn is_in(&self, line: &[u8], from: usize, cache: &mut meta::Cache) -> bool {
+        let input = Input::new(line).range(from..).earliest(true);
+        self.regex.search_half_with(cache, &input).is_some()
+    }
+
+    fn lines(&self, lines: Lines<'_>) -> Vec<usize> {
+        let mut cache = self.caches.get();
+        let mut is_in = |line: &[u8], from: usize| self.is_in(line, from, &mut cache);
+        let Some((texts, begin)) = &self.texts else {
+            return (0..lines.len()).filter(|&line| is_in(lines.line(line), 0)).collect();
+        };
+        let next = |from: usize| {
+            let span = Span { start: from, end: lines.text.len() };
+            (from <= span.end).then(|| texts.find(lines.text, span))?.map(|s| (s.start, s.end))
+        };
+        lines_with(lines, next, |line, at| is_in(line, if *begin { at } else { 0 }))
+    }
+}
+
+/// The lines that hold one of the places `next` finds from a position on, and that `is_in` is true
+/// of, which is told where in the line the first of them is. A place is never empty.
+fn lines_with(
+    lines: Lines<'_>,
+    next: impl Fn(usize) -> Option<(usize, usize)>,
+    mut is_in: impl FnMut(&[u8], usize) -> bool,
+) -> Vec<usize> {
+    let mut found = Vec::new();
+    let (mut from, mut line) = (0, 0);
+    while let Some((start, end)) = next(from) {
+        while lines.ends.get(line).is_some_and(|&end| end as usize <= start) {
+            line += 1;
+        }
+        let Some(&line_end) = lines.ends.get(line) else { break };
+        if end > line_end as usize {
+            // It lies across two lines.
+            from = start + 1;
+            continue;
+        }
+        if is_in(lines.line(line), start - lines.place(line).start) {
+            found.push(line);
+        }
+        from = line_end as usize;
+    }
+    found
+}
