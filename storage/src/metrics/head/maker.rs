@@ -13,14 +13,12 @@ use parking_lot::RwLock;
 
 use super::canonical;
 use super::identity::{Domain, Identity};
-use super::tenant::{Known, TenantIndex};
+use super::tenant::{Known, Pair, TenantIndex};
 use crate::series::TenantId;
 
 /// Label sets to look up at once. Making so many takes some ten microseconds, for which others wait.
 pub(crate) const GROUP: usize = 128;
 
-/// Name and value of a label.
-type Pair<'a> = (&'a str, &'a str);
 /// The labels of the set before, and where what is known of them begins.
 type Before<'a> = (&'a [Pair<'a>], usize);
 

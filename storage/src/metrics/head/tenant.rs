@@ -18,6 +18,9 @@ const CANDIDATES_PER_VALUE: u64 = 4;
 /// The only list of [`TenantIndex::all`].
 const ALL: u32 = 0;
 
+/// Name and value of a label.
+pub(super) type Pair<'a> = (&'a str, &'a str);
+
 /// Where the label set of a series lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LabelsAt(pub(super) u32);
@@ -81,7 +84,7 @@ impl TenantIndex {
     pub(super) fn look_at(
         &self,
         labels: &[(&str, &str)],
-        before: Option<(&[(&str, &str)], usize)>,
+        before: Option<(&[Pair<'_>], usize)>,
         known: &mut Vec<Known>,
     ) {
         for (at, &(name, value)) in labels.iter().enumerate() {
@@ -122,7 +125,7 @@ impl TenantIndex {
     pub(super) fn look_up(
         &self,
         labels: &[(&str, &str)],
-        before: Option<(&[(&str, &str)], &[Known])>,
+        before: Option<(&[Pair<'_>], &[Known])>,
         known: &mut [Known],
     ) {
         for (at, (label, known)) in labels.iter().zip(known).enumerate() {
