@@ -36,10 +36,10 @@ clippy: build-deps ## Lints, warnings denied
 doc: build-deps ## Documentation builds without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PROFILE) --locked --workspace --no-deps --document-private-items
 
-bench: build ## Ephemeris beside its peers (SCENARIO=steady SCALE=1 RUNS=3 ARGS="--markdown FILE …")
+bench: build ## Ephemeris beside its peers (SCENARIO=steady PROTOCOL=rw1 SCALE=1 RUNS=3 ARGS="--markdown FILE …")
 	@benches/install-peers
 	$(TARGET_DIR)/release/ephemeris-benches side-by-side --scenario $(or $(SCENARIO),steady) \
-		--scale $(or $(SCALE),1) --runs $(or $(RUNS),3) $(ARGS)
+		--protocol $(or $(PROTOCOL),rw1) --scale $(or $(SCALE),1) --runs $(or $(RUNS),3) $(ARGS)
 
 quick: build ## Ingest 100,000 series x 60 scrapes through HTTP and report
 	$(TARGET_DIR)/release/ephemeris-benches quick

@@ -31,6 +31,8 @@ pub struct Answer {
     pub status: u16,
     /// Seconds in `Retry-After`.
     pub retry_after_s: Option<u64>,
+    /// Samples written, as remote write 2.0 tells.
+    pub samples_written: Option<u64>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -50,6 +52,7 @@ struct Head {
     content_length: usize,
     is_chunked: bool,
     retry_after_s: Option<u64>,
+    samples_written: Option<u64>,
 }
 
 impl Client {
@@ -118,7 +121,8 @@ impl Client {
         } else {
             self.append(head.content_length, &mut body)?;
         }
-        Ok(Answer { status: head.status, retry_after_s: head.retry_after_s, body })
+        let Head { status, retry_after_s, samples_written, .. } = head;
+        Ok(Answer { status, retry_after_s, samples_written, body })
     }
 
     fn line(&mut self) -> Result<String> {
@@ -146,6 +150,9 @@ impl Client {
                 },
                 "transfer-encoding" => head.is_chunked = value.eq_ignore_ascii_case("chunked"),
                 "retry-after" => head.retry_after_s = value.parse().ok(),
+                "x-prometheus-remote-write-samples-written" => {
+                    head.samples_written = value.parse().ok();
+                }
                 _ => {}
             }
         }
@@ -225,11 +232,18 @@ mod tests {
 
     #[test]
     fn a_body_of_stated_length_is_read_and_the_request_is_complete() {
-        let (address, stub) =
-            stub(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\ncontent-length: 2\r\n\r\nno");
+        let (address, stub) = stub(
+            b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\ncontent-length: 2\r\n\
+              X-Prometheus-Remote-Write-Samples-Written: 4\r\n\r\nno",
+        );
         let answer =
             Client::connect(address).expect("it listens").form("/x", &[("query", "a + é")]);
-        let expected = Answer { status: 503, retry_after_s: Some(7), body: b"no".to_vec() };
+        let expected = Answer {
+            status: 503,
+            retry_after_s: Some(7),
+            samples_written: Some(4),
+            body: b"no".to_vec(),
+        };
         assert_eq!(answer.expect("an answer"), expected);
         let request = String::from_utf8(stub.join().expect("no panic")).expect("text");
         assert!(request.starts_with("POST /x HTTP/1.1\r\n"), "{request}");

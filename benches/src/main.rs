@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use ephemeris_benches::report::Report;
-use ephemeris_benches::side_by_side::{self, WithInstalled, load::Scenario, output::Comparison};
+use ephemeris_benches::side_by_side::{
+    self, WithInstalled, load::Scenario, output::Comparison, protocol::Protocol,
+};
 use ephemeris_benches::workload::{Shape, Size};
 use ephemeris_benches::{
     BenchError, Result, bombs, cardinality, celestrak, churn, codecs, crash, decode, hostile, logs,
@@ -36,6 +38,15 @@ enum Command {
     },
     /// Send a workload to Ephemeris and to its peers, one after the other, and report ratios.
     SideBySide(SideBySideArgs),
+    /// Plot the ratios of several scenarios, from reports that `side-by-side --json` wrote.
+    Ratios {
+        /// The reports.
+        #[arg(required = true, value_name = "FILE")]
+        reports: Vec<PathBuf>,
+        /// Where the plot is written to.
+        #[arg(long, value_name = "FILE")]
+        svg: PathBuf,
+    },
     /// Send orbital elements in order of arrival and compare what comes back bit for bit.
     Celestrak {
         /// The elements: CSV, or CSV in a zstd frame (`.zst`).
@@ -206,6 +217,10 @@ struct SideBySideArgs {
     /// pass-dump, panels or hour.
     #[arg(long, default_value = "steady")]
     scenario: String,
+    /// What the bodies are written in: rw1 or rw2 (remote write) or otlp. A peer that does not
+    /// take it is left out.
+    #[arg(long, default_value = "rw1")]
+    protocol: String,
     /// Share of the scenario's series.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
@@ -302,6 +317,7 @@ impl SideBySideArgs {
     fn run(self) -> Result<Comparison> {
         let options = side_by_side::Options {
             scenario: Scenario::named(&self.scenario)?,
+            protocol: Protocol::named(&self.protocol)?,
             scale: self.scale,
             runs: self.runs,
             connections: self.connections,
@@ -341,6 +357,10 @@ fn run(command: Command) -> Result<String> {
             return codecs::run(&codecs::Options { series, samples, elements });
         }
         Command::SideBySide(arguments) => return Ok(arguments.run()?.to_string()),
+        Command::Ratios { reports, svg } => {
+            fs::write(svg, side_by_side::ratios::svg(&reports)?)?;
+            return Ok(String::new());
+        }
         Command::Cardinality { series, svg, server } => {
             return cardinality(
                 &cardinality::Options { series, binary: server.binary, server_flags: server.flags },

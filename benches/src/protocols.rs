@@ -5,16 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::client::Client;
 use crate::quick::verify;
 use crate::report::Report;
-use crate::send::{Translate, WRITE_PATH, Way, send_by};
+use crate::send::{Translate, Way, send_by};
 use crate::server::Server;
 use crate::workload::{Body, Shape, Workload};
 use crate::{Result, fail, translate};
-
-const REMOTE_WRITE_2: &str = "Content-Type: application/x-protobuf;\
-    proto=io.prometheus.write.v2.Request\r\nContent-Encoding: snappy\r\n\
-    X-Prometheus-Remote-Write-Version: 2.0.0\r\n";
-const OTLP: &str = "Content-Type: application/x-protobuf\r\n";
-const OTLP_PATH: &str = "/v1/metrics";
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -28,20 +22,13 @@ pub struct Options {
 }
 
 const fn otlp(translate: Translate) -> Way {
-    Way { path: OTLP_PATH, headers: OTLP, translate: Some(translate) }
+    Way { translate: Some(translate), ..Way::OTLP }
 }
 
 /// Every protocol with its name; the first is what others are compared with.
 const WAYS: [(&str, Way); 4] = [
     ("remote write 1.0", Way::REMOTE_WRITE_1),
-    (
-        "remote write 2.0",
-        Way {
-            path: WRITE_PATH,
-            headers: REMOTE_WRITE_2,
-            translate: Some(translate::remote_write_2),
-        },
-    ),
+    ("remote write 2.0", Way { translate: Some(translate::remote_write_2), ..Way::REMOTE_WRITE_2 }),
     ("OTLP, one resource", otlp(translate::otlp_by_metric)),
     ("OTLP, a resource for each instance", otlp(translate::otlp_by_instance)),
 ];
@@ -76,7 +63,7 @@ fn measure(way: Way, workload: &Workload, options: &Options, binary: &Path) -> R
     let sent = send_by(way, server.address(), &rest)?;
     let cpu_s = server.cpu_seconds()? - before;
     verify(server.address(), workload, &options.shape)?;
-    if way.path == OTLP_PATH && !has_target_info(&server)? {
+    if way.path == Way::OTLP.path && !has_target_info(&server)? {
         return fail("no target_info came of the resources");
     }
     server.stop()?;

@@ -50,6 +50,19 @@ impl Way {
     /// Remote write 1.0, as the bodies are.
     pub const REMOTE_WRITE_1: Self =
         Self { path: WRITE_PATH, headers: REMOTE_WRITE_1, translate: None };
+    /// Remote write 2.0, of bodies that are.
+    pub const REMOTE_WRITE_2: Self = Self {
+        path: WRITE_PATH,
+        headers: "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n\
+            Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n",
+        translate: None,
+    };
+    /// OTLP over HTTP in protobuf, of bodies that are.
+    pub const OTLP: Self = Self {
+        path: "/v1/metrics",
+        headers: "Content-Type: application/x-protobuf\r\n",
+        translate: None,
+    };
     /// Loki push in protobuf, as the bodies are.
     pub const LOKI_PUSH: Self = Self {
         path: "/loki/api/v1/push",
@@ -74,18 +87,18 @@ pub fn send_by(way: Way, address: SocketAddr, lanes: &[&[Body]]) -> Result<Sent>
     send_all(lanes, |lane| send_lane(way, address, lane))
 }
 
-/// The same with bodies recorded in files. A body that is refused for good is counted, not an
+/// The same with bodies recorded in files, by a way they were recorded for. A body that is refused for good is counted, not an
 /// error: a peer may not take what Ephemeris takes.
 ///
 /// # Errors
 /// If a connection fails or a file cannot be read.
-pub fn replay(address: SocketAddr, lanes: &[PathBuf]) -> Result<Sent> {
+pub fn replay(way: Way, address: SocketAddr, lanes: &[PathBuf]) -> Result<Sent> {
     send_all(lanes, |path| {
         let mut reader = LaneReader::open(path)?;
         let mut client = Client::connect(address)?;
         let (mut sent, mut bytes) = (Sent::default(), Vec::new());
         while let Some(samples) = reader.next(&mut bytes)? {
-            replay_one(&mut client, &bytes, samples, &mut sent)?;
+            replay_one(&mut client, way, &bytes, samples, &mut sent)?;
         }
         Ok(sent)
     })
@@ -97,12 +110,13 @@ pub fn replay(address: SocketAddr, lanes: &[PathBuf]) -> Result<Sent> {
 /// If the connection fails, or the server asks for it again too often.
 pub fn replay_one(
     client: &mut Client,
+    way: Way,
     body: &[u8],
     sample_count: usize,
     sent: &mut Sent,
 ) -> Result<()> {
     let start = Instant::now();
-    let (retries, answer) = push(client, Way::REMOTE_WRITE_1, body)?;
+    let (retries, answer) = push(client, way, body)?;
     sent.latencies_ms.push(start.elapsed().as_secs_f64() * 1e3);
     sent.retry_count += retries;
     if answer.status < 300 {

@@ -6,11 +6,13 @@
 //! |---|---|
 //! | [`peer`] | the servers and their command lines |
 //! | [`load`] | what is sent and asked in a scenario |
+//! | [`protocol`] | what bodies are written in, and who takes it |
 //! | [`panels`] | the queries of the constellation dashboard |
 //! | [`measure`] | one run of one server |
 //! | [`questions`] | timed queries, compared answers |
 //! | [`figures`] | what is measured; medians, spreads, ratios |
 //! | [`output`] | table, markdown, JSON, SVG |
+//! | [`ratios`] | several scenarios in one plot |
 
 use std::path::PathBuf;
 
@@ -22,6 +24,7 @@ use load::{Load, Scenario};
 use measure::Run;
 use output::Comparison;
 use peer::{Kind, Peer};
+use protocol::Protocol;
 use questions::Difference;
 
 pub mod figures;
@@ -30,13 +33,17 @@ pub mod measure;
 pub mod output;
 pub mod panels;
 pub mod peer;
+pub mod protocol;
 pub mod questions;
+pub mod ratios;
 
 /// What to compare.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What is sent.
     pub scenario: Scenario,
+    /// What the bodies are written in; a peer that does not take it is left out.
+    pub protocol: Protocol,
     /// Share of the scenario's series, above 0.
     pub scale: f64,
     /// Runs of each server.
@@ -71,7 +78,14 @@ pub enum WithInstalled {
 /// # Errors
 /// If a server fails. A body refused by a peer is counted and reported.
 pub fn run(options: &Options, progress: &dyn Fn(&str)) -> Result<Comparison> {
-    let peers = peers(options)?;
+    let mut peers = peers(options)?;
+    for at in (0..peers.len()).rev() {
+        let dir = tempfile::tempdir()?;
+        if !options.protocol.is_taken_by(&peers[at], dir.path())? {
+            progress(&format!("{} does not take {}", peers[at].name, options.protocol.name()));
+            peers.remove(at);
+        }
+    }
     let bodies = tempfile::tempdir()?;
     progress(&format!("writing the bodies of {}", options.scenario.name()));
     let load = Load::record(options, bodies.path())?;

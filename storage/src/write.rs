@@ -9,7 +9,8 @@ use ephemeris_model::{
 };
 
 use crate::metrics::head::generation::Generation;
-use crate::metrics::head::identity::{Identity, Maker};
+use crate::metrics::head::identity::Identity;
+use crate::metrics::head::maker::{Found, GROUP, Wanted};
 use crate::series::TenantId;
 use crate::wal::record::Verdicts;
 
@@ -96,30 +97,25 @@ pub(crate) fn check(
     let domain = identity.domain(tenant, batch.kind);
     let mut symbols = Vec::new();
     identity.hash_symbols(&batch.symbols, &mut symbols);
-    let mut maker = identity.maker(tenant);
-    let mut guess = 0;
-    for series in &batch.series {
-        let hash = if symbols.is_empty() {
-            identity.hash(domain, &series.labels)
-        } else {
-            identity.hash_numbers(domain, &series.labels, &symbols)
-        };
-        let id = match identity.lookup(hash, guess) {
-            Some(id) => id,
-            None if all_refused(batch, series, bounds, verdicts) => REFUSED,
-            None => match create(&mut maker, hash, series, batch, bounds) {
-                Ok((id, created)) => {
-                    checked.series_created += u64::from(created);
-                    id
-                }
-                Err((reason, text)) => {
-                    refuse_series(&mut checked, batch, series, reason, text);
-                    REFUSED
-                }
-            },
-        };
+    let hash = |series: &BatchSeries<'_>| match symbols.is_empty() {
+        true => identity.hash(domain, &series.labels),
+        false => identity.hash_numbers(domain, &series.labels, &symbols),
+    };
+    let hashes: Vec<u128> = batch.series.iter().map(hash).collect();
+    let mut missing = Vec::new();
+    let (mut finder, mut guess) = (identity.finder(), 0);
+    for at in 0..hashes.len() {
+        let id = finder.find(&hashes, at, guess).unwrap_or_else(|| {
+            missing.push((at, hashes[at]));
+            REFUSED
+        });
         checked.ids.push(id);
         guess = id.wrapping_add(1);
+    }
+    // Nothing can be made as long as it looks.
+    drop(finder);
+    if !missing.is_empty() {
+        create(&mut checked, identity, tenant, batch, bounds, &missing);
     }
     check_times(&mut checked, batch, bounds);
     count(&mut checked, batch);
@@ -150,20 +146,62 @@ fn all_refused(
     items.peek().is_some() && !items.any(good)
 }
 
+/// Makes the series `missing`, each told by its place in the batch and the hash of its label
+/// bytes, as far as their labels and items are good.
 #[cold]
 fn create(
-    maker: &mut Maker<'_>,
-    hash: u128,
-    series: &BatchSeries<'_>,
+    checked: &mut Checked,
+    identity: &Identity,
+    tenant: TenantId,
     batch: &WriteBatch<'_>,
     bounds: &Bounds,
-) -> Result<(u32, bool), (RejectReason, String)> {
+    missing: &[(usize, u128)],
+) {
+    let mut maker = None;
+    let (mut group, mut places) = (Vec::with_capacity(GROUP), Vec::with_capacity(GROUP));
+    for missing in missing.chunks(GROUP) {
+        for &(at, hash) in missing {
+            let series = &batch.series[at];
+            if all_refused(batch, series, bounds, checked.verdicts()) {
+                continue;
+            }
+            match read_labels(batch, series, bounds) {
+                Ok(labels) => {
+                    group.push(Wanted { hash, labels });
+                    places.push(at);
+                }
+                Err((reason, text)) => refuse_series(checked, batch, series, reason, text),
+            }
+        }
+        if group.is_empty() {
+            continue;
+        }
+        let series_max = bounds.limits.active_series_max;
+        let maker = maker.get_or_insert_with(|| identity.maker(tenant, series_max));
+        for (at, made) in places.drain(..).zip(maker.find_or_create_group(&group)) {
+            match made {
+                Ok(Found { id, created }) => {
+                    checked.ids[at] = id;
+                    checked.series_created += u64::from(created);
+                }
+                Err((reason, text)) => {
+                    refuse_series(checked, batch, &batch.series[at], reason, text);
+                }
+            }
+        }
+        group.clear();
+    }
+}
+
+/// The labels of a series, sorted by name.
+fn read_labels<'a>(
+    batch: &'a WriteBatch<'_>,
+    series: &'a BatchSeries<'_>,
+    bounds: &Bounds,
+) -> Result<Vec<(&'a str, &'a str)>, (RejectReason, String)> {
     let mut pairs = Vec::with_capacity(16);
     batch.read_labels(series, &mut pairs)?;
-    let labels = canonicalize(&mut pairs, &bounds.limits)?;
-    let series_max = bounds.limits.active_series_max;
-    let found = maker.find_or_create(hash, &labels, series_max)?;
-    Ok((found.id, found.created))
+    canonicalize(&mut pairs, &bounds.limits)
 }
 
 #[cold]

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Options;
 use super::panels;
+use super::protocol::Protocol;
 use super::questions::{Question, When};
 use crate::constellation::entities::{Group, Tier};
 use crate::constellation::{Constellation, Dumps, INTERVAL_MS, bodies};
@@ -62,6 +63,8 @@ pub enum Beside {
 pub struct Load {
     /// One file for each connection.
     pub lanes: Vec<PathBuf>,
+    /// What the bodies are written in.
+    pub protocol: Protocol,
     /// What happens beside sending.
     pub beside: Beside,
     /// Series in all bodies.
@@ -155,12 +158,14 @@ impl Load {
             dumps: if is(Scenario::PassDump) { Dumps::Late } else { Dumps::None },
         };
         let manifest = bodies::record(&constellation, options.connections, dir)?;
-        let sizes = manifest.lanes.iter().map(|path| Ok(std::fs::metadata(path)?.len()));
+        let lanes = options.protocol.record(manifest.lanes)?;
+        let sizes = lanes.iter().map(|path| Ok(std::fs::metadata(path)?.len()));
         let body_bytes = sizes.sum::<Result<u64>>()?;
         let end_ms = manifest.last_ms.div_euclid(1000) * 1000 + 1000;
         let has_panels = is(Scenario::Panels) || is(Scenario::Hour);
         Ok(Self {
-            lanes: manifest.lanes,
+            lanes,
+            protocol: options.protocol,
             beside: if is(Scenario::Hour) { Beside::Queries(1) } else { Beside::Nothing },
             series_count: manifest.series_count,
             sample_count: manifest.sent_count,
@@ -195,11 +200,13 @@ impl Load {
             seed: options.seed,
         };
         let (workload, lanes) = Workload::record(&shape, dir)?;
+        let lanes = options.protocol.record(lanes)?;
         let end_ms = workload.last_ms.div_euclid(1000) * 1000 + 1000;
         let sizes = lanes.iter().map(|path| Ok(std::fs::metadata(path)?.len()));
         let body_bytes = sizes.sum::<Result<u64>>()?;
         Ok(Self {
             lanes,
+            protocol: options.protocol,
             beside: match options.scenario {
                 Scenario::QueryStorm => Beside::Queries(8),
                 Scenario::Restart => Beside::Kill,

@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::query::{self, Answered};
 use crate::recorded::LaneReader;
 use crate::report::quantile;
-use crate::send::{Sent, replay, replay_one, send_all};
+use crate::send::{Sent, Way, replay, replay_one, send_all};
 use crate::server::{Server, directory_bytes};
 use crate::{Result, fail};
 
@@ -47,13 +47,14 @@ pub fn run(peer: &Peer, load: &Load) -> Result<Run> {
     let server = peer.start(&data_dir)?;
     let mut figures = Figures::default();
     let cpu_start = server.cpu_seconds()?;
+    let way = load.protocol.way(peer.kind);
     let (server, sent) = match load.beside {
         Beside::Nothing => {
-            let sent = replay(server.address(), &load.lanes)?;
+            let sent = replay(way, server.address(), &load.lanes)?;
             (server, sent)
         }
         Beside::Queries(connections) => {
-            let sent = storm(&server, load, connections, &mut figures)?;
+            let sent = storm(&server, way, load, connections, &mut figures)?;
             (server, sent)
         }
         Beside::Kill => killed(peer, &data_dir, server, load, &mut figures)?,
@@ -115,7 +116,13 @@ fn stored(server: &Server, counts: &[Question]) -> Result<f64> {
 }
 
 /// Sends while `connections` ask all questions in turn.
-fn storm(server: &Server, load: &Load, connections: usize, figures: &mut Figures) -> Result<Sent> {
+fn storm(
+    server: &Server,
+    way: Way,
+    load: &Load,
+    connections: usize,
+    figures: &mut Figures,
+) -> Result<Sent> {
     let (address, is_over) = (server.address(), AtomicBool::new(false));
     let ask = |first: usize| -> Result<Vec<f64>> {
         let (mut client, mut times) = (Client::connect(address)?, Vec::new());
@@ -133,7 +140,7 @@ fn storm(server: &Server, load: &Load, connections: usize, figures: &mut Figures
     thread::scope(|scope| {
         let asking: Vec<_> = (0..connections).map(|n| scope.spawn(move || ask(n))).collect();
         let watching = scope.spawn(|| watch(server, &is_over));
-        let sent = replay(address, &load.lanes);
+        let sent = replay(way, address, &load.lanes);
         is_over.store(true, Ordering::Relaxed);
         let mut times = Vec::new();
         for handle in asking {
@@ -175,6 +182,7 @@ fn killed(
     let (answered, address) = (AtomicUsize::new(0), Mutex::new(server.address()));
     let server = Mutex::new(Some(server));
     let half = load.sample_count / 2;
+    let way = load.protocol.way(peer.kind);
     let ready_s = Mutex::new(None);
     let restart = || -> Result<()> {
         let mut slot = lock(&server);
@@ -196,7 +204,7 @@ fn killed(
             (LaneReader::open(path)?, Vec::new(), Sent::default());
         let mut client = Client::connect(*lock(&address))?;
         while let Some(samples) = reader.next(&mut bytes)? {
-            while let Err(error) = replay_one(&mut client, &bytes, samples, &mut sent) {
+            while let Err(error) = replay_one(&mut client, way, &bytes, samples, &mut sent) {
                 // The lock is held while the server is away, so whoever comes here waits for it.
                 let is_up = lock(&server).is_some();
                 if !is_up || lock(&ready_s).is_none() {

@@ -47,9 +47,10 @@ impl Comparison {
         Self {
             scenario: options.scenario.name(),
             load: format!(
-                "{} series, {} samples, {} connections, medians of {} runs",
+                "{} series, {} samples by {}, {} connections, medians of {} runs",
                 grouped(load.series_count as u64),
                 grouped(load.sample_count as u64),
+                load.protocol.name(),
                 load.lanes.len(),
                 options.runs.max(1)
             ),
@@ -211,7 +212,7 @@ impl fmt::Display for Comparison {
 }
 
 /// Bars on a scale of powers of ten: which colour, what, how many times better.
-fn plot(title: &str, bars: &[(usize, String, f64)]) -> String {
+pub(super) fn plot(title: &str, bars: &[(usize, String, f64)]) -> String {
     const COLOURS: [&str; 4] = ["#3b6fb6", "#c8703a", "#5b8a3c", "#8a5ba8"];
     const TEXT: i32 = 430;
     const PLOT: i32 = 420;

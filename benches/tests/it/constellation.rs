@@ -7,7 +7,7 @@ use ephemeris_benches::constellation::bodies::record;
 use ephemeris_benches::constellation::entities::Tier;
 use ephemeris_benches::constellation::{Constellation, Dumps, INTERVAL_MS};
 use ephemeris_benches::query;
-use ephemeris_benches::send::replay;
+use ephemeris_benches::send::{Way, replay};
 use ephemeris_benches::server::Server;
 use ephemeris_benches::side_by_side::panels;
 
@@ -29,7 +29,8 @@ fn every_panel_of_the_constellation_dashboard_has_data() {
     let binary = Server::default_binary().expect("the server is built with the tests");
     let flags = ["--self-metrics-interval".to_owned(), "0s".to_owned()];
     let server = Server::start(&binary, &dir.path().join("data"), &flags).expect("it starts");
-    let sent = replay(server.address(), &manifest.lanes).expect("bodies are sent");
+    let sent =
+        replay(Way::REMOTE_WRITE_1, server.address(), &manifest.lanes).expect("bodies are sent");
     assert_eq!((sent.sample_count, sent.refusal), (manifest.sent_count, None));
 
     let questions = panels::questions(constellation.start_ms, end_ms).expect("it is read");

@@ -27,14 +27,18 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name)
 }
 
+fn certificate(name: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(data(name)).expect("a certificate")
+}
+
 /// A directory with the certificates and `web.yml`.
 fn directory(text: &str) -> (tempfile::TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary directory");
     for name in ["ca.pem", "server.pem", "server.key"] {
-        fs::copy(data(name), dir.path().join(name)).unwrap();
+        fs::copy(data(name), dir.path().join(name)).expect("a copy");
     }
     let path = dir.path().join("web.yml");
-    fs::write(&path, text).unwrap();
+    fs::write(&path, text).expect("a file");
     (dir, path)
 }
 
@@ -50,32 +54,32 @@ async fn connect(
     with_certificate: bool,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(data("ca.pem")).unwrap()).unwrap();
+    roots.add(certificate("ca.pem")).expect("an authority");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("versions of the provider")
         .with_root_certificates(roots);
     let mut config = if with_certificate {
-        let chain = vec![CertificateDer::from_pem_file(data("client.pem")).unwrap()];
-        let key = PrivateKeyDer::from_pem_file(data("client.key")).unwrap();
-        builder.with_client_auth_cert(chain, key).unwrap()
+        let chain = vec![certificate("client.pem")];
+        let key = PrivateKeyDer::from_pem_file(data("client.key")).expect("a key");
+        builder.with_client_auth_cert(chain, key).expect("a certificate with its key")
     } else {
         builder.with_no_client_auth()
     };
     config.alpn_protocols = vec![protocol.to_vec()];
     let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("localhost").unwrap();
+    let name = ServerName::try_from("localhost").expect("a name");
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 fn get(path: &str) -> Request<Full<Bytes>> {
-    Request::get(path).header("host", "localhost").body(Full::default()).unwrap()
+    Request::get(path).header("host", "localhost").body(Full::default()).expect("a valid request")
 }
 
 async fn get_encrypted(address: SocketAddr) -> Answer {
-    let stream = connect(address, b"http/1.1", false).await.unwrap();
-    exchange(stream, get("/api/v1/status/buildinfo")).await.unwrap()
+    let stream = connect(address, b"http/1.1", false).await.expect("an encrypted connection");
+    exchange(stream, get("/api/v1/status/buildinfo")).await.expect("an answer")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +176,6 @@ async fn a_new_certificate_needs_no_restart_and_a_broken_one_changes_nothing() {
         let stream = connect(server.address, b"http/1.1", false).await.unwrap();
         stream.get_ref().1.peer_certificates().unwrap()[0].clone()
     };
-    let certificate = |name| CertificateDer::from_pem_file(data(name)).unwrap();
     assert_eq!(shown().await, certificate("server.pem"));
     assert!(!web.look_again().unwrap());
 

@@ -110,7 +110,7 @@ impl Check<'_> {
 
     fn resolve(&mut self, stream: &BatchStream<'_>) -> Result<u32, (RejectReason, String)> {
         let hash = self.identity.hash(self.domain, &stream.raw);
-        if let Some(id) = self.identity.lookup(hash, REFUSED) {
+        if let Some(id) = self.identity.finder().find(&[hash], 0, REFUSED) {
             return Ok(id);
         }
         let pairs = stream.labels.as_ref().map_err(Clone::clone)?;
@@ -118,7 +118,7 @@ impl Check<'_> {
         self.check_labels(stream, &labels)?;
         let limit = self.bounds.limits.active_series_max;
         let (tenant, name) = self.tenant;
-        let found = self.identity.maker(tenant).find_or_create(hash, &labels, limit);
+        let found = self.identity.maker(tenant, limit).find_or_create(hash, &labels);
         let found = found.map_err(|(reason, text)| {
             let text = format!(
                 "maximum active stream limit exceeded when trying to create stream {}, reduce the \

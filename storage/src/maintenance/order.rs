@@ -84,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::metrics::head::identity::Found;
+    use crate::metrics::head::maker::Found;
     use crate::series::series_order;
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
         ) {
             let identity = Identity::new();
             let tenant = TenantId(1);
-            let mut maker = identity.maker(tenant);
+            let mut maker = identity.maker(tenant, u64::MAX);
             let mut wanted = Vec::new();
             for (job, instance, cpu, zone) in sets {
                 let text = [job, instance, cpu, zone].map(|n| n.to_string());
@@ -121,7 +121,7 @@ mod tests {
                     identity.domain(tenant, ephemeris_model::BodyKind::RemoteWrite1),
                     format!("{labels:?}").as_bytes(),
                 );
-                let found = maker.find_or_create(hash, &labels, u64::MAX).expect("there is room");
+                let found = maker.find_or_create(hash, &labels).expect("there is room");
                 let Found { id, created: true } = found else { continue };
                 let owned = |(n, v): &(&str, &str)| ((*n).to_owned(), (*v).to_owned());
                 wanted.push((labels.iter().map(owned).collect::<Vec<_>>(), id));

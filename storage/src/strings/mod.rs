@@ -9,6 +9,7 @@ use segments::Segments;
 use table::TagTable;
 
 pub(crate) mod segments;
+mod slots;
 pub(crate) mod table;
 
 /// Bytes of a slab of strings; a longer string has one of its own.
@@ -65,6 +66,12 @@ impl Dictionary {
     pub(crate) fn tag(&self, text: &str) -> Tag {
         #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is meant")]
         return Tag(xxh3_64_with_seed(text.as_bytes(), self.seed) as u32);
+    }
+
+    /// Has the memory fetched that tells whether a string is there; the answer means nothing.
+    #[inline]
+    pub(crate) fn touch(&self, tag: Tag) -> u32 {
+        self.table.touch(tag.0)
     }
 
     /// The number of a string that is there; `tag` is its own.

@@ -4,43 +4,42 @@
 //! parts that grow one by one, a few milliseconds each; and tags are kept, so that growing does not
 //! look at what they were made of.
 
-use hashbrown::HashTable;
+use super::slots::SlotTable;
 
 /// A table of more numbers is cut.
 const WHOLE_MAX: usize = 1 << 15;
 /// Into two to the power of this many parts.
 const PART_BITS: u32 = 6;
 
-#[derive(Clone, Copy)]
-struct Slot {
-    tag: u32,
-    number: u32,
-}
-
 /// Numbers by tag; several may have the same tag.
 pub(crate) struct TagTable {
     /// One part, or all of them.
-    parts: Vec<HashTable<Slot>>,
+    parts: Vec<SlotTable>,
     len: usize,
 }
 
 impl Default for TagTable {
     fn default() -> Self {
-        Self { parts: vec![HashTable::new()], len: 0 }
+        Self { parts: vec![SlotTable::default()], len: 0 }
     }
 }
 
 impl TagTable {
     /// Bytes it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
-        let parts = self.parts.iter().map(HashTable::allocation_size);
-        self.parts.capacity() * size_of::<HashTable<Slot>>() + parts.sum::<usize>()
+        let parts = self.parts.iter().map(SlotTable::bytes);
+        self.parts.capacity() * size_of::<SlotTable>() + parts.sum::<usize>()
     }
 
     /// The number that has this tag and is the `same`.
     pub(crate) fn find(&self, tag: u32, same: impl Fn(u32) -> bool) -> Option<u32> {
-        let part = &self.parts[part_of(tag, self.parts.len())];
-        part.find(place(tag), |slot| slot.tag == tag && same(slot.number)).map(|slot| slot.number)
+        self.parts[part_of(tag, self.parts.len())].find(tag, same)
+    }
+
+    /// As [`SlotTable::touch`].
+    #[inline]
+    pub(crate) fn touch(&self, tag: u32) -> u32 {
+        self.parts[part_of(tag, self.parts.len())].touch(tag)
     }
 
     /// Adds a number that is not there.
@@ -50,30 +49,24 @@ impl TagTable {
         }
         self.len += 1;
         let part = part_of(tag, self.parts.len());
-        self.parts[part].insert_unique(place(tag), Slot { tag, number }, |slot| place(slot.tag));
+        self.parts[part].insert(tag, number);
     }
 
     #[cold]
     fn cut(&mut self) {
         let count = 1 << PART_BITS;
         let mut parts = Vec::new();
-        parts.resize_with(count, || HashTable::with_capacity(2 * WHOLE_MAX / count));
-        for slot in self.parts.drain(..).flatten() {
-            let part: &mut HashTable<Slot> = &mut parts[part_of(slot.tag, count)];
-            part.insert_unique(place(slot.tag), slot, |slot| place(slot.tag));
+        parts.resize_with(count, || SlotTable::with_capacity(2 * WHOLE_MAX / count));
+        for (tag, number) in self.parts.iter().flat_map(SlotTable::iter) {
+            parts[part_of(tag, count)].insert(tag, number);
         }
         self.parts = parts;
     }
 }
 
-/// The part of a tag: by its highest bits, as the lowest ones decide where it lies there.
+/// The part of a tag: by its highest bits.
 const fn part_of(tag: u32, parts: usize) -> usize {
     ((tag as u64 * parts as u64) >> 32) as usize
-}
-
-/// Where a tag lies in a table: spread over 64 bits, as the table looks at both ends.
-pub(crate) const fn place(tag: u32) -> u64 {
-    (tag as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]
@@ -101,7 +94,7 @@ mod tests {
         let mut table = TagTable::default();
         (0..count).for_each(|number| table.insert(tag(number), number));
         assert_eq!(table.parts.len(), 1 << PART_BITS);
-        let largest = table.parts.iter().map(HashTable::len).max().expect("parts");
+        let largest = table.parts.iter().map(|part| part.iter().count()).max().expect("parts");
         assert!(largest < 2 * table.len / table.parts.len(), "parts are alike: {largest}");
         for number in 0..count {
             assert_eq!(table.find(tag(number), |other| other == number), Some(number));

@@ -9,42 +9,38 @@
 //! taken for one only if all 128 bits agree. Only a hash that is not known costs a look at labels.
 
 use std::hash::{BuildHasher, RandomState};
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use ephemeris_model::{BodyKind, Labels, Matcher, RejectReason};
-use hashbrown::{HashMap, HashTable};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use ephemeris_model::{BodyKind, Labels, Matcher};
+use hashbrown::HashMap;
+use parking_lot::{RwLock, RwLockReadGuard};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
-use super::canonical;
+use super::maker::Maker;
 use super::mix::{Mixer, SymbolHash};
-use super::tenant::{LabelsAt, LookedUp, TenantIndex};
+use super::tenant::{LabelsAt, TenantIndex};
 use crate::series::TenantId;
-use crate::strings::table::place;
+use crate::strings::table::TagTable;
 
 /// Ids that lie together: they share a lock and an allocation.
 pub(crate) const EXTENT_SERIES: u32 = 4096;
 /// Extents of one set of identities, and with it series, at most.
 pub(crate) const EXTENTS_MAX: usize = 8192;
-/// Tables the series are spread over, so that none takes long to grow.
-const SHARDS: usize = 64;
+/// Series whose places are fetched at once.
+const TOUCHED_AHEAD: usize = 32;
 const SECRET_BYTES: usize = 192;
 /// Senders whose order of labels is not the first one seen; more are looked up by label each time.
-const ALIASES_PER_SHARD_MAX: usize = 1 << 16;
+const ALIASES_MAX: usize = 1 << 22;
 
-/// A series by a hash: 32 bits of it and the id. A series is found by the hash of the label bytes it
-/// came with first, and by that of its label set, which is mostly the same.
-#[derive(Clone, Copy)]
-struct Slot {
-    tag: u32,
-    id: u32,
-}
-
+/// Series by hash.
 #[derive(Default)]
-struct Shard {
-    slots: HashTable<Slot>,
+struct ByHash {
+    /// Ids by 32 bits of a hash. A series is found by the hash of the label bytes it came with
+    /// first, and by that of its label set, which is mostly the same.
+    slots: TagTable,
     /// Hashes of label bytes that differ from the first ones of their series.
     aliases: HashMap<u128, u32>,
 }
@@ -75,13 +71,16 @@ pub(crate) struct Identity {
     secret: [u8; SECRET_BYTES],
     mixer: Mixer,
     seed: u64,
-    shards: Vec<Mutex<Shard>>,
+    by_hash: RwLock<ByHash>,
     records: Vec<OnceLock<Box<Records>>>,
     tenants: RwLock<HashMap<TenantId, Arc<RwLock<TenantIndex>>>>,
     next: AtomicU32,
 }
 
 impl Identity {
+    /// Series it has room for.
+    pub(super) const SERIES_MAX: usize = EXTENTS_MAX * EXTENT_SERIES as usize;
+
     pub(crate) fn new() -> Self {
         let random = RandomState::new();
         let mut secret = [0; SECRET_BYTES];
@@ -92,7 +91,7 @@ impl Identity {
             secret,
             mixer: Mixer::new(&random),
             seed: random.hash_one("dictionaries"),
-            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
+            by_hash: RwLock::default(),
             records: std::iter::repeat_with(OnceLock::new).take(EXTENTS_MAX).collect(),
             tenants: RwLock::default(),
             next: AtomicU32::new(0),
@@ -137,19 +136,9 @@ impl Identity {
         self.mixer.mix(numbers, symbols) ^ domain.0
     }
 
-    /// The series with this hash. `guess` is tried first: series come in the same order again.
-    #[inline]
-    pub(crate) fn lookup(&self, hash: u128, guess: u32) -> Option<u32> {
-        if self.hash_of(guess) == Some(hash) {
-            return Some(guess);
-        }
-        let (shard, tag) = split(hash);
-        let shard = self.shards[shard].lock();
-        let same = |slot: &Slot| slot.tag == tag && self.hash_of(slot.id) == Some(hash);
-        match shard.slots.find(place(tag), same) {
-            Some(slot) => Some(slot.id),
-            None => shard.aliases.get(&hash).copied(),
-        }
+    /// Looks up many series.
+    pub(crate) const fn finder(&self) -> Finder<'_> {
+        Finder { identity: self, by_hash: None, failed: None, touched: 0 }
     }
 
     fn records(&self, id: u32) -> Option<(&Records, usize)> {
@@ -157,7 +146,7 @@ impl Identity {
         Some((records, (id % EXTENT_SERIES) as usize))
     }
 
-    fn hash_of(&self, id: u32) -> Option<u128> {
+    pub(super) fn hash_of(&self, id: u32) -> Option<u128> {
         let (records, at) = self.records(id)?;
         let [high, low] = &records.hashes[at];
         // Written last, so with it all else of the record is there.
@@ -170,37 +159,25 @@ impl Identity {
         Some(LabelsAt(records.labels[at].load(Ordering::Relaxed)))
     }
 
-    /// Makes series of a tenant.
-    pub(crate) fn maker(&self, tenant: TenantId) -> Maker<'_> {
-        Maker {
-            identity: self,
-            tenant,
-            domain: self.domain(tenant, BodyKind::RemoteWrite1),
-            index: None,
-            found: LookedUp::default(),
-            canonical: Vec::new(),
-        }
+    /// Makes series of a tenant, which has at most `series_max`.
+    pub(crate) fn maker(&self, tenant: TenantId, series_max: u64) -> Maker<'_> {
+        Maker::new(self, tenant, series_max)
     }
 
-    /// The series with the label set that was looked up in the index of its tenant; `set` is the
-    /// hash of its bytes.
-    fn find_set(&self, set: u128, index: &TenantIndex, found: &LookedUp) -> Option<u32> {
-        let (shard, tag) = split(set);
-        let same = |slot: &Slot| {
-            let at = self.labels_at(slot.id);
-            slot.tag == tag && at.is_some_and(|at| index.is_at(at, slot.id, found))
-        };
-        self.shards[shard].lock().slots.find(place(tag), same).map(|slot| slot.id)
+    /// The series with a label set: `set` is the hash of its bytes, `encoded` what it is in the
+    /// index of its tenant.
+    pub(super) fn find_set(&self, set: u128, index: &TenantIndex, encoded: &[u8]) -> Option<u32> {
+        let same = |id: u32| self.labels_at(id).is_some_and(|at| index.is_at(at, id, encoded));
+        self.by_hash.read().slots.find(tag(set), same)
     }
 
     /// The next id, if there is room for one.
-    fn next_id(&self) -> Option<u32> {
-        let next =
-            |id: u32| ((id as usize) < EXTENTS_MAX * EXTENT_SERIES as usize).then_some(id + 1);
+    pub(super) fn next_id(&self) -> Option<u32> {
+        let next = |id: u32| ((id as usize) < Self::SERIES_MAX).then_some(id + 1);
         self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
     }
 
-    fn publish(&self, id: u32, labels: LabelsAt, hash: u128) {
+    pub(super) fn publish(&self, id: u32, labels: LabelsAt, hash: u128) {
         let extent =
             self.records[(id / EXTENT_SERIES) as usize].get_or_init(|| Box::new(Records::new()));
         let at = (id % EXTENT_SERIES) as usize;
@@ -211,20 +188,18 @@ impl Identity {
         self.insert_slot(hash, id);
     }
 
-    fn insert_slot(&self, hash: u128, id: u32) {
-        let (shard, tag) = split(hash);
-        let rehash = |slot: &Slot| place(slot.tag);
-        self.shards[shard].lock().slots.insert_unique(place(tag), Slot { tag, id }, rehash);
+    pub(super) fn insert_slot(&self, hash: u128, id: u32) {
+        self.by_hash.write().slots.insert(tag(hash), id);
     }
 
-    fn add_alias(&self, hash: u128, id: u32) {
-        let mut shard = self.shards[split(hash).0].lock();
-        if shard.aliases.len() < ALIASES_PER_SHARD_MAX {
-            shard.aliases.insert(hash, id);
+    pub(super) fn add_alias(&self, hash: u128, id: u32) {
+        let aliases = &mut self.by_hash.write().aliases;
+        if aliases.len() < ALIASES_MAX {
+            aliases.insert(hash, id);
         }
     }
 
-    fn index_or_create(&self, tenant: TenantId) -> Arc<RwLock<TenantIndex>> {
+    pub(super) fn index_or_create(&self, tenant: TenantId) -> Arc<RwLock<TenantIndex>> {
         if let Some(index) = self.index(tenant) {
             return index;
         }
@@ -251,13 +226,13 @@ impl Identity {
     /// Bytes it takes in memory.
     pub(crate) fn bytes(&self) -> u64 {
         let indexes: Vec<_> = self.tenants.read().values().cloned().collect();
-        let of_shard = |shard: &Mutex<Shard>| {
-            let shard = shard.lock();
-            shard.slots.allocation_size() + shard.aliases.allocation_size()
+        let by_hash = {
+            let by_hash = self.by_hash.read();
+            by_hash.slots.bytes() + by_hash.aliases.allocation_size()
         };
         let extents = self.records.iter().filter(|extent| extent.get().is_some()).count();
         let bytes = indexes.iter().map(|index| index.read().bytes()).sum::<usize>()
-            + self.shards.iter().map(of_shard).sum::<usize>()
+            + by_hash
             + extents * EXTENT_SERIES as usize * 20;
         bytes as u64
     }
@@ -281,71 +256,38 @@ impl Identity {
     }
 }
 
-/// Makes the series a request brings for the first time; keeps its memory from one to the next.
-pub(crate) struct Maker<'a> {
+/// Looks up series one after the other. Until it is dropped none can be made.
+pub(crate) struct Finder<'a> {
     identity: &'a Identity,
-    tenant: TenantId,
-    /// Found when it is first needed: most requests bring no new series.
-    index: Option<Arc<RwLock<TenantIndex>>>,
-    /// What the bytes of label sets are hashed with.
-    domain: Domain,
-    found: LookedUp,
-    canonical: Vec<u8>,
+    /// Held from the first guess that failed.
+    by_hash: Option<RwLockReadGuard<'a, ByHash>>,
+    /// Place of the last guess that failed.
+    failed: Option<usize>,
+    /// Places before this one have their memory fetched.
+    touched: usize,
 }
 
-impl Maker<'_> {
-    /// The series with these labels, sorted by name, which is made if it is not there.
-    ///
-    /// # Errors
-    /// If the tenant has `series_max` series, or there is no room for more.
-    pub(crate) fn find_or_create(
-        &mut self,
-        hash: u128,
-        labels: &[(&str, &str)],
-        series_max: u64,
-    ) -> Result<Found, (RejectReason, String)> {
-        let Self { identity, tenant, domain, ref mut index, ref mut found, ref mut canonical } =
-            *self;
-        canonical::encode(labels, canonical);
-        let set = identity.hash(domain, canonical);
-        let index = index.get_or_insert_with(|| identity.index_or_create(tenant));
-        let mut index = index.write();
-        let known = index.look_up(labels, found);
-        if let Some(id) = known.then(|| identity.find_set(set, &index, found)).flatten() {
-            if identity.hash_of(id) != Some(hash) {
-                identity.add_alias(hash, id);
-            }
-            return Ok(Found { id, created: false });
+impl Finder<'_> {
+    /// The series with the hash at place `at`. `guess` is tried first: series come in the same
+    /// order again.
+    #[inline]
+    pub(crate) fn find(&mut self, hashes: &[u128], at: usize, guess: u32) -> Option<u32> {
+        let hash = hashes[at];
+        if self.identity.hash_of(guess) == Some(hash) {
+            return Some(guess);
         }
-        let refuse = |text| Err((RejectReason::SeriesLimit, text));
-        let count = index.len();
-        if count as u64 >= series_max {
-            return refuse(format!(
-                "tenant has {count} active series; limit is {series_max} \
-                 (limits.active_series_max)"
-            ));
+        let by_hash = self.by_hash.get_or_insert_with(|| self.identity.by_hash.read());
+        let before = self.failed.replace(at);
+        if at >= self.touched && before.is_some_and(|before| before + 1 == at) {
+            // Where two guesses fail others do. Memory for all of them at once comes faster.
+            let ahead = &hashes[at..hashes.len().min(at + TOUCHED_AHEAD)];
+            self.touched = at + ahead.len();
+            let touch = |hash: &u128| by_hash.slots.touch(tag(*hash));
+            black_box(ahead.iter().map(touch).fold(0, u32::wrapping_add));
         }
-        let Some(id) = identity.next_id() else {
-            let all = EXTENTS_MAX * EXTENT_SERIES as usize;
-            return refuse(format!("there are {all} active series, the most the store can hold"));
-        };
-        let Some(at) = index.insert(id, labels, found) else {
-            return refuse("the labels of the tenant's series have no room left".to_owned());
-        };
-        identity.publish(id, at, hash);
-        if set != hash {
-            identity.insert_slot(set, id);
-        }
-        Ok(Found { id, created: true })
+        let found = by_hash.slots.find(tag(hash), |id| self.identity.hash_of(id) == Some(hash));
+        found.or_else(|| by_hash.aliases.get(&hash).copied())
     }
-}
-
-/// The series a hash stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) id: u32,
-    /// Whether it was not there before.
-    pub(crate) created: bool,
 }
 
 /// The index of one tenant, held still.
@@ -392,10 +334,10 @@ impl TenantView<'_> {
     }
 }
 
-/// Shard, and tag in its table.
-#[expect(clippy::cast_possible_truncation, reason = "parts of the hash are meant")]
-const fn split(hash: u128) -> (usize, u32) {
-    ((hash as usize) % SHARDS, (hash >> 64) as u32)
+/// The part of a hash a series is found by.
+#[expect(clippy::cast_possible_truncation, reason = "a part of the hash is meant")]
+const fn tag(hash: u128) -> u32 {
+    (hash >> 64) as u32
 }
 
 const fn high_half(hash: u128) -> u64 {

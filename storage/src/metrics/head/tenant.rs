@@ -1,5 +1,7 @@
 //! The head's index of one tenant: labels of series, and from labels back to series.
 
+use std::hint::black_box;
+
 use ephemeris_model::{Labels, MatchOp, Matcher};
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
@@ -15,6 +17,9 @@ const SLAB_BYTES: usize = 16 << 10;
 const CANDIDATES_PER_VALUE: u64 = 4;
 /// The only list of [`TenantIndex::all`].
 const ALL: u32 = 0;
+
+/// Name and value of a label.
+pub(super) type Pair<'a> = (&'a str, &'a str);
 
 /// Where the label set of a series lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,20 +46,12 @@ pub(super) struct TenantIndex {
 
 /// What is known of a label. A name or a value that is not there yet has what it is found by.
 #[derive(Clone, Copy)]
-enum Known {
+pub(super) enum Known {
     /// Numbers of name and value.
     Both(u32, u32),
     /// Number of the name.
     Name(u32, Tag),
     Neither(Tag),
-}
-
-/// What is known of a label set. Kept from one to the next, since it has memory of its own.
-#[derive(Default)]
-pub(super) struct LookedUp {
-    labels: Vec<Known>,
-    /// Numbers of the set, if all its labels are known.
-    encoded: Vec<u8>,
 }
 
 impl TenantIndex {
@@ -82,49 +79,80 @@ impl TenantIndex {
             + self.all.bytes()
     }
 
-    /// Looks up each label of a set sorted by name; answers whether all of them are known, without
-    /// which the set is new. `found` is what the other questions want to know; from one set to the
-    /// next it is kept for the same index.
-    pub(super) fn look_up(&self, labels: &[(&str, &str)], found: &mut LookedUp) -> bool {
-        for (at, &label) in labels.iter().enumerate() {
-            let known = self.find_label(label, found.labels.get(at).copied());
-            match found.labels.get_mut(at) {
-                Some(place) => *place = known,
-                None => found.labels.push(known),
-            }
+    /// Appends to `known` what a set has in common with `before`, a set that was looked at with
+    /// where it begins there, and of its other labels what they are found by.
+    pub(super) fn look_at(
+        &self,
+        labels: &[(&str, &str)],
+        before: Option<(&[Pair<'_>], usize)>,
+        known: &mut Vec<Known>,
+    ) {
+        for (at, &(name, value)) in labels.iter().enumerate() {
+            let same = before.and_then(|(labels, first)| {
+                let (other, all) = (labels.get(at)?, known.get(first + at)?);
+                (other.0 == name).then_some((other.1, *all))
+            });
+            known.push(match same {
+                Some((other, all)) if other == value => all,
+                Some((_, Known::Both(number, _) | Known::Name(number, _))) => {
+                    self.tagged(number, value)
+                }
+                Some((_, neither)) => neither,
+                None => {
+                    let tag = self.names.tag(name);
+                    let found = self.names.find(tag, name);
+                    found.map_or(Known::Neither(tag), |number| self.tagged(number, value))
+                }
+            });
         }
-        found.labels.truncate(labels.len());
-        found.encode().is_some()
     }
 
-    /// `before` is what is known of the label in the same place of the set before: mostly it has
-    /// the same name, and often the same value.
-    fn find_label(&self, (name, value): (&str, &str), before: Option<Known>) -> Known {
-        let before = match before {
-            Some(Known::Both(number, value)) if self.names.get(number) == name => {
-                Some((number, value))
-            }
-            _ => None,
-        };
-        let number = match before {
-            Some((number, _)) => number,
-            None => {
-                let tag = self.names.tag(name);
-                let Some(number) = self.names.find(tag, name) else { return Known::Neither(tag) };
-                number
-            }
-        };
-        let values = &self.by_name[number as usize].values;
-        if let Some((_, same)) = before.filter(|&(_, same)| values.get(same) == value) {
-            return Known::Both(number, same);
-        }
-        let tag = values.tag(value);
-        values.find(tag, value).map_or(Known::Name(number, tag), |value| Known::Both(number, value))
+    fn tagged(&self, name: u32, value: &str) -> Known {
+        Known::Name(name, self.by_name[name as usize].values.tag(value))
     }
 
-    /// Whether `at` is where series `id` has its label set, and that is the one looked up. `at` may
-    /// be a place in the index of another tenant.
-    pub(super) fn is_at(&self, at: LabelsAt, id: u32, found: &LookedUp) -> bool {
+    /// Has the memory fetched that looking them up will need: all at once, which is faster.
+    pub(super) fn touch(&self, known: &[Known]) {
+        let touched = known.iter().map(|known| match *known {
+            Known::Name(name, tag) => self.by_name[name as usize].values.touch(tag),
+            Known::Both(..) | Known::Neither(_) => 0,
+        });
+        black_box(touched.fold(0, u32::wrapping_add));
+    }
+
+    /// Looks up what is not known of a set, or was not when it was looked up before. `before` is a
+    /// set that was looked up now.
+    pub(super) fn look_up(
+        &self,
+        labels: &[(&str, &str)],
+        before: Option<(&[Pair<'_>], &[Known])>,
+        known: &mut [Known],
+    ) {
+        for (at, (label, known)) in labels.iter().zip(known).enumerate() {
+            let (name, tag) = match *known {
+                Known::Both(..) => continue,
+                Known::Neither(tag) => {
+                    let Some(number) = self.names.find(tag, label.0) else { continue };
+                    (number, self.by_name[number as usize].values.tag(label.1))
+                }
+                Known::Name(name, tag) => (name, tag),
+            };
+            let same = before.and_then(|(labels, known)| {
+                labels.get(at).filter(|other| *other == label).and(known.get(at))
+            });
+            *known = match same {
+                Some(found @ (Known::Both(..) | Known::Name(..))) => *found,
+                _ => match self.by_name[name as usize].values.find(tag, label.1) {
+                    Some(value) => Known::Both(name, value),
+                    None => Known::Name(name, tag),
+                },
+            };
+        }
+    }
+
+    /// Whether `at` is where series `id` has its label set, and that is the one of these numbers.
+    /// `at` may be a place in the index of another tenant.
+    pub(super) fn is_at(&self, at: LabelsAt, id: u32, encoded: &[u8]) -> bool {
         let place = at.0 as usize;
         let slab = self.slabs.get(place / SLAB_BYTES);
         let Some(bytes) = slab.and_then(|slab| slab.get(place % SLAB_BYTES..)) else {
@@ -132,18 +160,20 @@ impl TenantIndex {
         };
         let mut input = Input::new(bytes);
         // The bytes of a place of another tenant may be anything, but ids are those of one.
-        input.varint_u32().is_ok_and(|own| own == id) && input.rest().starts_with(&found.encoded)
+        input.varint_u32().is_ok_and(|own| own == id) && input.rest().starts_with(encoded)
     }
 
-    /// Adds the series `id`, above all that are there, with a label set that was looked up and is
-    /// not there; nothing was added since. `None` if there is no room.
+    /// Adds the series `id`, above all that are there, with a label set that is not there. What is
+    /// known of its labels is so now, and afterwards all is; `encoded` is for its numbers. `None`
+    /// if there is no room.
     pub(super) fn insert(
         &mut self,
         id: u32,
         labels: &[(&str, &str)],
-        found: &mut LookedUp,
+        known: &mut [Known],
+        encoded: &mut Vec<u8>,
     ) -> Option<LabelsAt> {
-        for ((name, value), known) in labels.iter().zip(&mut found.labels) {
+        for ((name, value), known) in labels.iter().zip(&mut *known) {
             let (number, tag) = match *known {
                 Known::Both(..) => continue,
                 Known::Name(number, tag) => (number, tag),
@@ -156,9 +186,8 @@ impl TenantIndex {
             *known = Known::Both(number, value);
         }
         // All of them are known now.
-        found.encode()?;
-        let at = self.store(id, &found.encoded)?;
-        for known in &found.labels {
+        let at = Known::encode(known, encoded).then(|| self.store(id, encoded))??;
+        for known in known {
             if let Known::Both(name, value) = *known {
                 self.by_name[name as usize].postings.push(value, id);
             }
@@ -371,16 +400,17 @@ impl TenantIndex {
     }
 }
 
-impl LookedUp {
-    /// Number of labels, then number of name and of value of each; `None` if one is not known.
-    fn encode(&mut self) -> Option<()> {
-        self.encoded.clear();
-        put_varint(&mut self.encoded, self.labels.len() as u64);
-        for known in &self.labels {
-            let Known::Both(name, value) = *known else { return None };
-            put_varint(&mut self.encoded, u64::from(name));
-            put_varint(&mut self.encoded, u64::from(value));
+impl Known {
+    /// Number of labels, then number of name and of value of each, in place of what `out` has;
+    /// answers whether all of them are known, without which the set is new.
+    pub(super) fn encode(known: &[Self], out: &mut Vec<u8>) -> bool {
+        out.clear();
+        put_varint(out, known.len() as u64);
+        for known in known {
+            let Self::Both(name, value) = *known else { return false };
+            put_varint(out, u64::from(name));
+            put_varint(out, u64::from(value));
         }
-        Some(())
+        true
     }
 }

@@ -7,7 +7,8 @@ use ephemeris_model::{BodyKind, MatchOp, Matcher, TimestampMs};
 use proptest::prelude::*;
 
 use super::generation::Generation;
-use super::identity::{Found, Identity};
+use super::identity::Identity;
+use super::maker::{Found, Wanted};
 use crate::metrics::samples::SeriesSamples;
 use crate::series::TenantId;
 
@@ -15,11 +16,12 @@ const TENANT: TenantId = TenantId(3);
 
 fn create(identity: &Identity, raw: &[u8], labels: &[(&str, &str)]) -> Found {
     let hash = identity.hash(identity.domain(TENANT, BodyKind::RemoteWrite1), raw);
-    identity.maker(TENANT).find_or_create(hash, labels, 1_000_000).expect("there is room")
+    identity.maker(TENANT, 1_000_000).find_or_create(hash, labels).expect("there is room")
 }
 
 fn find(identity: &Identity, raw: &[u8], guess: u32) -> Option<u32> {
-    identity.lookup(identity.hash(identity.domain(TENANT, BodyKind::RemoteWrite1), raw), guess)
+    let hash = identity.hash(identity.domain(TENANT, BodyKind::RemoteWrite1), raw);
+    identity.finder().find(&[hash], 0, guess)
 }
 
 #[test]
@@ -32,7 +34,7 @@ fn another_order_of_labels_is_the_same_series() {
     assert_eq!(find(&identity, b"two", 9), Some(0));
     assert_eq!(find(&identity, b"one", 0), Some(0));
     let other = identity.domain(TenantId(4), BodyKind::RemoteWrite1);
-    assert_eq!(identity.lookup(identity.hash(other, b"one"), 0), None);
+    assert_eq!(identity.finder().find(&[identity.hash(other, b"one")], 0, 0), None);
 }
 
 #[test]
@@ -47,7 +49,7 @@ fn a_label_set_is_one_series_however_its_bytes_came_first() {
         for raw in [first, second] {
             assert_eq!(find(&identity, raw, 7), Some(0));
         }
-        let other = identity.maker(TenantId(4)).find_or_create(1, &labels, 10);
+        let other = identity.maker(TenantId(4), 10).find_or_create(1, &labels);
         assert_eq!(other, Ok(Found { id: 1, created: true }), "a tenant has its own");
     }
 }
@@ -56,9 +58,9 @@ fn a_label_set_is_one_series_however_its_bytes_came_first() {
 fn the_limit_refuses_only_what_is_new() {
     let identity = Identity::new();
     create(&identity, b"one", &[("__name__", "a")]);
-    let refused = identity.maker(TENANT).find_or_create(9, &[("__name__", "b")], 1);
+    let refused = identity.maker(TENANT, 1).find_or_create(9, &[("__name__", "b")]);
     assert!(refused.expect_err("the limit is reached").1.contains("limits.active_series_max"));
-    let known = identity.maker(TENANT).find_or_create(9, &[("__name__", "a")], 1);
+    let known = identity.maker(TENANT, 1).find_or_create(9, &[("__name__", "a")]);
     assert_eq!(known, Ok(Found { id: 0, created: false }));
 }
 
@@ -120,6 +122,73 @@ fn matchers() -> impl Strategy<Value = Vec<Matcher>> {
     let one = (op, name, value)
         .prop_map(|(op, name, value)| Matcher::new(op, name, value).expect("the pattern is valid"));
     proptest::collection::vec(one, 0..4)
+}
+
+#[test]
+fn threads_that_bring_the_same_series_make_each_once() {
+    let identity = Identity::new();
+    let values: Vec<String> = (0..500).map(|n: u32| (n / 3).to_string()).collect();
+    let sets: Vec<_> = (0..).zip(&values).map(|(n, v)| labels_of(n, v)).collect();
+    let bring = |skip: usize| {
+        let mut maker = identity.maker(TENANT, 1_000);
+        let sets: Vec<_> = sets.iter().skip(skip).chain(&sets).collect();
+        let mut created = 0;
+        for part in sets.chunks(30) {
+            let group: Vec<_> = part.iter().map(|labels| wanted(&identity, labels)).collect();
+            let made = maker.find_or_create_group(&group);
+            assert_eq!(made.len(), part.len());
+            for (made, labels) in made.into_iter().zip(part) {
+                let Found { id, created: new } = made.expect("there is room");
+                created += usize::from(new);
+                let own = identity.with_tenant(TENANT, |view| view.labels(id)).expect("a tenant");
+                assert!(own.iter().eq(labels.iter().copied()), "{id}: {own:?}");
+            }
+        }
+        created
+    };
+    let created: usize = std::thread::scope(|scope| {
+        let threads = [0, 77, 250, 499].map(|skip| scope.spawn(move || bring(skip)));
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    });
+    assert_eq!((created, identity.series_count()), (500, 500));
+}
+
+fn labels_of(n: u32, value: &str) -> Vec<(&str, &str)> {
+    let name = ["a", "b", "c"][n as usize % 3];
+    // Labels come in another place, new names appear on the way.
+    let own = if n < 250 { "early" } else { "late" };
+    let mut labels = vec![("__name__", name), (own, value), ("value", value)];
+    labels.truncate(if n.is_multiple_of(2) { 2 } else { 3 });
+    labels
+}
+
+fn wanted<'a>(identity: &Identity, labels: &[(&'a str, &'a str)]) -> Wanted<'a> {
+    let raw = format!("{labels:?}");
+    let domain = identity.domain(TENANT, BodyKind::RemoteWrite1);
+    Wanted { hash: identity.hash(domain, raw.as_bytes()), labels: labels.to_vec() }
+}
+
+#[test]
+fn a_group_is_made_up_to_the_limit_and_the_rest_refused() {
+    let identity = Identity::new();
+    let values: Vec<String> = (0..9).map(|n| n.to_string()).collect();
+    let sets: Vec<_> = values.iter().map(|v| vec![("__name__", "m"), ("n", v.as_str())]).collect();
+    let mut group: Vec<_> = sets.iter().map(|labels| wanted(&identity, labels)).collect();
+    group.push(wanted(&identity, &sets[0]));
+    let made = identity.maker(TENANT, 6).find_or_create_group(&group);
+    let ids: Vec<_> = made.iter().map(|made| made.as_ref().ok().map(|found| found.id)).collect();
+    assert_eq!(
+        ids,
+        [0, 1, 2, 3, 4, 5]
+            .map(Some)
+            .into_iter()
+            .chain([None, None, None, Some(0)])
+            .collect::<Vec<_>>()
+    );
+    let made = identity.maker(TENANT, 9).find_or_create_group(&group);
+    let ids: Vec<_> = made.into_iter().map(|made| made.expect("there is room")).collect();
+    assert_eq!(ids[8], Found { id: 8, created: true });
+    assert_eq!(ids[9], Found { id: 0, created: false });
 }
 
 proptest! {
