@@ -4,7 +4,8 @@
 //! A socket thread must not be kept, so only expressions that are
 //! [told to be light](ephemeris_query::promql::light) are tried, over a short time, within limits of
 //! a fraction of a millisecond's work; half the cores at most do so at a time. What exceeds a limit
-//! is given to a worker, and is not tried again for a minute.
+//! is given to a worker, and is not tried again for a minute; or for a second if it took too long,
+//! since that may be the machine, or data that is in memory now.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -29,13 +30,33 @@ const TIME_MAX: Duration = Duration::from_millis(1);
 const BYTES_MAX: u64 = 4 << 20;
 /// Queries that are remembered not to be light.
 const SLOTS: usize = 1024;
+/// Bits of a slot that hold the second until which a query is not tried.
+const SECONDS: u64 = 0xffff;
+
+/// Why a query was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exceeded {
+    /// It took too long.
+    Time,
+    /// It found too much, or failed.
+    Other,
+}
+
+impl Exceeded {
+    const fn pause_s(self) -> u64 {
+        match self {
+            Self::Time => 1,
+            Self::Other => 60,
+        }
+    }
+}
 
 /// Who answers at once, and what is not to be tried.
 #[derive(Debug)]
 pub struct AtOnce {
     running: AtomicUsize,
     running_max: usize,
-    /// Of a query that exceeded a limit: the upper bits of its hash, and below them the minute.
+    /// Of a query that exceeded a limit: the upper bits of its hash, and below them until when.
     exceeded: Vec<AtomicU64>,
     hasher: RandomState,
     began: Instant,
@@ -80,7 +101,9 @@ impl AtOnce {
             return None;
         }
         let hash = self.hasher.hash_one(text);
-        if self.slot(hash).load(Ordering::Relaxed) == self.mark(hash) {
+        let known = self.slot(hash).load(Ordering::Relaxed);
+        let left_s = known.wrapping_sub(self.seconds()) & SECONDS;
+        if (known ^ hash) & !SECONDS == 0 && (1..=Exceeded::Other.pause_s()).contains(&left_s) {
             return None;
         }
         let one_more = |running: usize| (running < self.running_max).then_some(running + 1);
@@ -100,9 +123,8 @@ impl AtOnce {
         &self.exceeded[hash as usize % SLOTS]
     }
 
-    fn mark(&self, hash: u64) -> u64 {
-        // Never 0, which is an empty slot.
-        (hash & !0xff) | (1 + self.began.elapsed().as_secs() / 60 % 255)
+    fn seconds(&self) -> u64 {
+        self.began.elapsed().as_secs()
     }
 }
 
@@ -124,9 +146,11 @@ impl Permit<'_> {
     }
 
     /// It was not light.
-    pub fn exceeded(self) {
+    pub fn exceeded(self, what: Exceeded) {
         self.all.given_up.add(1);
-        self.all.slot(self.hash).store(self.all.mark(self.hash), Ordering::Relaxed);
+        let until = (self.all.seconds() + what.pause_s()) & SECONDS;
+        let mark = (self.hash & !SECONDS) | until;
+        self.all.slot(self.hash).store(mark, Ordering::Relaxed);
     }
 }
 
@@ -147,7 +171,7 @@ mod tests {
         let second = all.permit("b", (0, 1)).expect("one runs");
         assert!(all.permit("c", (0, 1)).is_none(), "two run");
         drop(second);
-        first.exceeded();
+        first.exceeded(Exceeded::Other);
         assert!(all.permit("a", (0, 1)).is_none(), "it was not light");
         assert!(all.permit("b", (0, 1)).is_some());
         assert_eq!(all.running.load(Ordering::Relaxed), 0, "all are done");

@@ -24,7 +24,7 @@ use crate::api::stats::{AnswerStats, StatsDetail};
 use crate::api::stream::{Keeping, Prepared};
 use crate::api::{ApiError, Form, Tenant};
 use crate::app::App;
-use crate::at_once::SERIES_MAX;
+use crate::at_once::{Exceeded, SERIES_MAX};
 use crate::metrics::QueryEnd;
 use crate::reuse::Asked;
 use crate::workers::CancelOnDrop;
@@ -210,9 +210,18 @@ impl QueryRequest {
             let answer = self.evaluate(data, (&expr, times), SERIES_MAX, &budget)?;
             Ok::<_, ApiError>(self.prepare(answer, began - asked, &budget))
         }));
-        let Ok(Ok(answer)) = evaluated else {
-            permit.exceeded();
-            return None;
+        let answer = match evaluated {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error))
+                if matches!(error.error_type, ErrorType::Timeout | ErrorType::Canceled) =>
+            {
+                permit.exceeded(Exceeded::Time);
+                return None;
+            }
+            _ => {
+                permit.exceeded(Exceeded::Other);
+                return None;
+            }
         };
         permit.answered();
         self.note_end(app, None, began.elapsed(), &budget);

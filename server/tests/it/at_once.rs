@@ -24,9 +24,9 @@ async fn what_only_looks_light_is_answered_by_a_worker() {
         let sum = ask("sum(m{job=\"x\"})").await;
         assert_eq!(sum[0]["value"][1], "40");
     }
-    // Where there is a core to spare it was tried, and not each time, unless a minute began.
+    // Where there is a core to spare it was tried, and not each time, unless that took a second.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let tried = given_up() - before;
-    assert!(if cores > 1 { (1..3).contains(&tried) } else { tried == 0 }, "{tried} times");
+    assert!(if cores > 1 { (1..4).contains(&tried) } else { tried == 0 }, "{tried} times");
     server.stop().await;
 }

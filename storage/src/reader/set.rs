@@ -24,6 +24,8 @@ use crate::series::TenantId;
 
 /// Series whose samples are joined at once.
 const BATCH_SERIES: usize = 64;
+/// Series whose labels are looked up before it is asked whether to stop.
+const STOP_SERIES: usize = 256;
 
 /// Is handed the place of a series and its samples.
 type VisitSamples<'a> = &'a mut dyn FnMut(usize, &SampleBuffer) -> Result<(), SourceError>;
@@ -135,14 +137,21 @@ impl Selection {
         let Self { labels, places, seed, joined, .. } = self;
         // There are never as many series in memory.
         let next = |labels: &Vec<Labels>| u32::try_from(labels.len()).unwrap_or(u32::MAX);
+        let mut stops = Stops { stop: since.stop, asked: 0, stopped: false };
         if *joined == Joined::Not {
-            return part.series_labels(tenant, &ids, &mut |id, pairs| {
-                series.push((next(labels), id));
-                labels.push(Labels::from_sorted_slice(pairs));
-            });
+            part.series_labels(tenant, &ids, &mut |id, pairs| {
+                if !stops.now() {
+                    series.push((next(labels), id));
+                    labels.push(Labels::from_sorted_slice(pairs));
+                }
+            })?;
+            return stops.result();
         }
         let mut bytes = Vec::with_capacity(256);
         part.series_labels(tenant, &ids, &mut |id, pairs| {
+            if stops.now() {
+                return;
+            }
             bytes.clear();
             for (name, value) in pairs {
                 put_bytes(&mut bytes, name.as_bytes());
@@ -154,7 +163,8 @@ impl Selection {
                 place
             });
             series.push((place, id));
-        })
+        })?;
+        stops.result()
     }
 
     /// Joins the samples of the series `indices` in `out`, one after the other.
@@ -210,6 +220,29 @@ impl Selection {
         }
         *self.read.lock() += block::take_read();
         Ok(())
+    }
+}
+
+/// Asks now and then whether to stop, which also lets others have the processor.
+struct Stops<'a> {
+    stop: Option<&'a Stop>,
+    /// How often it was to be asked.
+    asked: usize,
+    stopped: bool,
+}
+
+impl Stops<'_> {
+    /// Whether to stop; asks for one series of so many.
+    fn now(&mut self) -> bool {
+        self.asked += 1;
+        if self.asked.is_multiple_of(STOP_SERIES) && !self.stopped {
+            self.stopped = self.stop.is_some_and(|stop| stop());
+        }
+        self.stopped
+    }
+
+    const fn result(&self) -> Result<()> {
+        if self.stopped { Err(Error::Canceled) } else { Ok(()) }
     }
 }
 

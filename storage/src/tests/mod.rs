@@ -192,6 +192,37 @@ fn a_selection_by_many_matchers_is_as_by_few_and_ends_when_it_is_told_to() {
 }
 
 #[test]
+fn a_selection_of_many_series_ends_when_it_is_told_to_or_finds_too_many() {
+    let fixture = Fixture::new();
+    let mut request = Request::default();
+    for n in 0..300 {
+        let labels = [("__name__", "m"), ("n", &*n.to_string())];
+        request.series.extend(Request::of(&labels, NOON, 1.0).series);
+    }
+    fixture.write("t", &request);
+    for sealed in [false, true] {
+        if sealed {
+            fixture.store().seal().expect("it seals");
+            // Of two parts, which are joined by labels.
+            fixture.write("t", &Request::of(&[("__name__", "m"), ("n", "0")], NOON + 1, 1.0));
+        }
+        let matcher = Matcher::new(ephemeris_model::MatchOp::Equal, "__name__", "m");
+        let range = TimeRange::inclusive(TimestampMs(NOON - HOUR), TimestampMs(NOON + 1));
+        let select = Select { matchers: vec![matcher.expect("valid")], range };
+        let stopped = fixture.reader("t").with_stop(Arc::new(|| true));
+        let error = stopped.select(&select).err();
+        assert!(matches!(error, Some(ephemeris_model::SourceError::Canceled)), "{error:?}");
+        let found = |max| {
+            let reader = fixture.reader("t").with_series_max(max);
+            reader.select(&select).map(|set| set.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(found(300), Ok(300));
+        let error = found(299).expect_err("one too many");
+        assert!(error.contains("a selection finds 300 series; limit is 299"), "{error}");
+    }
+}
+
+#[test]
 fn a_second_store_on_the_directory_is_refused() {
     let fixture = Fixture::new();
     let again = Store::open(fixture.config(), Arc::new(Decoder), Arc::new(crate::SystemClock));
