@@ -11,6 +11,9 @@ const SYMBOL_BYTES: usize = 80;
 /// Bytes that noting the origin of an item costs.
 const ORIGIN_BYTES: usize = 4;
 
+/// References of a series that is written in one go; it stays below 128 bytes.
+pub(crate) const PLAIN_REFERENCES_MAX: usize = 12;
+
 /// The origin of items that come from no data point.
 pub const NO_POINT: u32 = u32::MAX;
 
@@ -153,7 +156,7 @@ impl Output {
         Ok(())
     }
 
-    /// A series that has these references, a float sample from data point `point`, at and since
+    /// A series that has these references, of which there are [`PLAIN_REFERENCES_MAX`] at most, a float sample from data point `point`, at and since
     /// these times, and nothing else.
     #[inline]
     pub(crate) fn plain(
@@ -165,7 +168,7 @@ impl Output {
     ) -> Result<(), IngestError> {
         self.sample_points.push(point);
         // Tags and lengths, which are below 128, come when what they are about is there.
-        let mut room = Room { all: [0; 96], at: 4 };
+        let mut room = Room { all: [0; 128], at: 4 };
         references.iter().for_each(|number| room.varint(u64::from(*number)));
         let sample = room.at;
         room.at += 3;
@@ -231,7 +234,7 @@ impl Output {
 
 /// A series of few references and one sample, on the way to its message.
 struct Room {
-    all: [u8; 96],
+    all: [u8; 128],
     at: usize,
 }
 
@@ -335,7 +338,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_plain_series_is_written_as_any_other(
-            references in vec(any::<u32>(), 0..=3),
+            references in vec(any::<u32>(), 0..=PLAIN_REFERENCES_MAX),
             timestamp_ms in prop_oneof![Just(0), 0..i64::MAX, any::<i64>()],
             start_ms in prop_oneof![Just(0), any::<i64>()],
             bits in any::<u64>(),

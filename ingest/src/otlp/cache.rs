@@ -36,7 +36,7 @@ pub(super) struct KnownResource {
     key: Key,
     pub(super) labels: ResourceLabels<'static>,
     /// The labels of its `target_info`, if it has one.
-    pub(super) info: Option<PartId>,
+    pub(super) info: Option<List>,
     /// Cluster and replica, if it names both and its tenant sends in pairs.
     pub(super) replica: Option<(String, String)>,
 }
@@ -47,18 +47,29 @@ pub(super) struct KnownScope {
     key: Key,
     resource: Arc<KnownResource>,
     scope: Vec<Pair<'static>>,
-    /// The labels of a point that has no attributes.
-    shared: Vec<Pair<'static>>,
-    pub(super) part: Option<PartId>,
+}
+
+/// Where parts of a label set lie in [`Cache::lists`]: one for each label, since what all points
+/// share and what is a point's own differ from sender to sender.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List {
+    start: usize,
+    end: usize,
+}
+
+impl List {
+    /// Its parts.
+    #[inline]
+    pub(super) fn of(self, lists: &[PartId]) -> &[PartId] {
+        lists.get(self.start..self.end).unwrap_or_default()
+    }
 }
 
 /// The labels of a point that is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KnownLabels {
-    /// Those that are the point's own, or all.
-    pub(super) own: Option<PartId>,
-    /// Whether those of the scope are beside them.
-    pub(super) with_scope: bool,
+    /// All but the name.
+    pub(super) list: List,
     /// Whether one of them has a name that series have for themselves, so that it may have to go.
     pub(super) is_odd: bool,
 }
@@ -82,6 +93,9 @@ pub struct Cache {
     next: usize,
     pub(super) families: Vec<Result<Family, BadFamily>>,
     pub(super) parts: Parts,
+    /// The part of each label.
+    label_parts: ByKey<PartId>,
+    pub(super) lists: Vec<PartId>,
     /// Of the message of the last request.
     pub(super) sizes: Sizes,
 }
@@ -126,6 +140,8 @@ impl Cache {
             next: 0,
             families: Vec::new(),
             parts: Parts::default(),
+            label_parts: ByKey::default(),
+            lists: Vec::new(),
             sizes: Sizes::default(),
         }
     }
@@ -133,7 +149,7 @@ impl Cache {
     /// Bytes it takes, about.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.bytes + self.parts.bytes()
+        self.bytes + self.parts.bytes() + self.lists.len() * size_of::<PartId>()
     }
 
     /// Begins a request with these options.
@@ -148,7 +164,24 @@ impl Cache {
     /// Counts something that becomes known; the request pays for it too.
     fn count(&mut self, before: usize, out: &mut Output) -> Result<(), IngestError> {
         self.bytes += KNOWN_BYTES;
-        out.take(KNOWN_BYTES + self.parts.bytes().saturating_sub(before))
+        out.take(KNOWN_BYTES + self.bytes().saturating_sub(before))
+    }
+
+    /// The parts of these labels.
+    fn list(&mut self, labels: &[Pair<'_>]) -> List {
+        let start = self.lists.len();
+        for (name, value) in labels {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            let key =
+                self.keys.joined(self.keys.of(name.as_bytes()), self.keys.of(value.as_bytes()));
+            let parts = &mut self.parts;
+            let part = self
+                .label_parts
+                .entry(key)
+                .or_insert_with(|| parts.add([(name, value)].into_iter()));
+            self.lists.push(*part);
+        }
+        List { start, end: self.lists.len() }
     }
 
     /// The resource of a `ResourceMetrics`, of a tenant that perhaps sends in pairs.
@@ -169,7 +202,7 @@ impl Cache {
         if let Some(known) = self.resources.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let before = self.parts.bytes();
+        let before = self.bytes();
         let mut labels = ResourceLabels::new(&resource(part)?, &self.options).into_owned();
         let replica = pairs.and_then(|pairs| labels.take_replica(&pairs.cluster, &pairs.replica));
         let has_info =
@@ -178,7 +211,7 @@ impl Cache {
             let mut all = labels.info.clone();
             labels.identity.iter().for_each(|pair| set(&mut all, pair.clone()));
             set(&mut all, (Cow::Borrowed("__name__"), Cow::Borrowed("target_info")));
-            self.parts.add(texts(&all))
+            self.list(&all)
         });
         self.bytes += labels.bytes();
         out.take(labels.bytes())?;
@@ -203,16 +236,14 @@ impl Cache {
         if let Some(known) = self.scopes.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let before = self.parts.bytes();
+        let before = self.bytes();
         let scope = owned(scope_labels(&scope(part)?, &self.options));
-        let shared = owned(point_labels(&mut [], &resource.labels, &scope, self.options.naming));
-        let part = (!shared.is_empty()).then(|| self.parts.add(texts(&shared)));
-        let bytes = labels_bytes(&scope) + labels_bytes(&shared);
+        let bytes = labels_bytes(&scope);
         self.bytes += bytes;
         out.take(bytes)?;
         self.count(before, out)?;
         let resource = Arc::clone(resource);
-        let known = Arc::new(KnownScope { key, resource, scope, shared, part });
+        let known = Arc::new(KnownScope { key, resource, scope });
         self.scopes.insert(key, Arc::clone(&known));
         Ok(known)
     }
@@ -236,7 +267,7 @@ impl Cache {
             self.next_family = at + 1;
             return Ok(at);
         }
-        let before = self.parts.bytes();
+        let before = self.bytes();
         let family = Family::new(part, data, &self.options, &mut self.parts)?;
         let bytes = match &family {
             Ok(family) => family.bytes(),
@@ -298,15 +329,12 @@ impl Cache {
         scope: &KnownScope,
         out: &mut Output,
     ) -> Result<KnownLabels, IngestError> {
-        let before = self.parts.bytes();
+        let before = self.bytes();
         let labels = scope.labels_of(point, &self.options)?;
         let is_odd = labels.iter().any(|(name, _)| OWN_NAMES.contains(&name.as_ref()));
-        let own = labels.strip_suffix(&scope.shared[..]);
-        let with_scope = own.is_some() && scope.part.is_some();
-        let own = own.unwrap_or(&labels);
-        let own = (!own.is_empty()).then(|| self.parts.add(texts(own)));
+        let list = self.list(&labels);
         self.count(before, out)?;
-        let known = KnownLabels { own, with_scope, is_odd };
+        let known = KnownLabels { list, is_odd };
         // One that is refused for their number is not worth it.
         if point.attributes.len() <= ATTRIBUTES_MAX {
             self.point_places.insert(key, self.points.len());
@@ -317,26 +345,21 @@ impl Cache {
     }
 }
 
-impl KnownLabels {
-    /// Numbers of the parts of a series with these labels and this name, and how many they are.
-    ///
-    /// # Errors
-    /// If the message becomes too large.
-    #[inline]
-    pub(super) fn numbers(
-        &self,
-        scope: &KnownScope,
-        name: PartId,
-        (parts, out): (&mut Parts, &mut Output),
-    ) -> Result<([Symbol; 3], usize), IngestError> {
-        let of_scope = if self.with_scope { scope.part } else { None };
-        let (mut numbers, mut count) = ([0; 3], 0);
-        for part in [self.own, of_scope, Some(name)].into_iter().flatten() {
-            numbers[count] = parts.number(part, out)?;
-            count += 1;
-        }
-        Ok((numbers, count))
+/// Numbers of parts in the message, in place of what `numbers` held.
+///
+/// # Errors
+/// If the message becomes too large.
+#[inline]
+pub(super) fn number_all(
+    numbers: &mut Vec<Symbol>,
+    list: impl Iterator<Item = PartId>,
+    (parts, out): (&mut Parts, &mut Output),
+) -> Result<(), IngestError> {
+    numbers.clear();
+    for part in list {
+        numbers.push(parts.number(part, out)?);
     }
+    Ok(())
 }
 
 impl KnownScope {
@@ -352,8 +375,4 @@ impl KnownScope {
         let mut attributes = point.read_attributes()?;
         Ok(point_labels(&mut attributes, &self.resource.labels, &self.scope, options.naming))
     }
-}
-
-fn texts<'p>(labels: &'p [Pair<'_>]) -> impl Iterator<Item = (&'p str, &'p str)> {
-    labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
 }

@@ -10,7 +10,7 @@ const PART_BYTES: usize = size_of::<Part>() + 96;
 
 /// A part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PartId(usize);
+pub(super) struct PartId(u32);
 
 #[derive(Clone, Copy, Debug)]
 struct Part {
@@ -53,7 +53,8 @@ impl Parts {
         labels.for_each(|(name, value)| push_raw(&mut self.raw, name.as_bytes(), value.as_bytes()));
         let end = self.raw.len();
         self.all.push(Part { start, end, request: 0, number: 0 });
-        PartId(self.all.len() - 1)
+        // There are fewer than the bytes they take, which a request's limits bound.
+        PartId(u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// The number of a part in the message, to which it is added if it is not there yet.
@@ -64,7 +65,7 @@ impl Parts {
     pub(super) fn number(&mut self, id: PartId, out: &mut Output) -> Result<Symbol, IngestError> {
         let Self { raw, all, request } = self;
         let lost = || IngestError::BadMessage("a part of a label set is not known".to_owned());
-        let part = all.get_mut(id.0).ok_or_else(lost)?;
+        let part = all.get_mut(id.0 as usize).ok_or_else(lost)?;
         if part.request != *request {
             part.number = out.part(raw.get(part.start..part.end).unwrap_or_default())?;
             part.request = *request;

@@ -7,13 +7,13 @@ use crate::error::IngestError;
 use crate::remote_write::replica::{Fate, ReplicaLabels};
 use crate::wire::Reader;
 
-use super::cache::{BadFamily, Cache, KnownResource, KnownScope};
+use super::cache::{BadFamily, Cache, KnownResource, KnownScope, number_all};
 use super::delta::Session;
 use super::message::{Data, DataKind, Texts, each};
 use super::options::Options;
 use super::point::{PlainNumber, Point};
 use super::write::{At, Series};
-use crate::output::{FamilyInfo, NO_POINT, Output};
+use crate::output::{FamilyInfo, NO_POINT, Output, PLAIN_REFERENCES_MAX, Symbol};
 
 /// Between two samples of `target_info` of one resource, so that a lookback always finds one.
 const TARGET_INFO_STEP_MS: i64 = 150_000;
@@ -124,6 +124,7 @@ pub fn translate(
         pairs: PairPoints::default(),
         out,
         attributes: Vec::new(),
+        numbers: Vec::new(),
         told_target_info: false,
         points: 0,
         refused: Refused::default(),
@@ -152,6 +153,8 @@ struct Walk<'m, 'o, 'd, 'r> {
     out: Output,
     /// Kept for its memory.
     attributes: Vec<Reader<'m>>,
+    /// Kept for its memory.
+    numbers: Vec<Symbol>,
     /// Whether metadata of `target_info` was written.
     told_target_info: bool,
     /// Points met so far, so the number of the next.
@@ -238,16 +241,19 @@ impl<'m> Walk<'m, '_, '_, '_> {
         scope: &KnownScope,
         times: &mut Times,
     ) -> Result<bool, IngestError> {
-        let Self { out, cache, points, .. } = self;
+        let Self { out, cache, points, numbers, .. } = self;
         let request = cache.parts.request();
         let Some(Ok(family)) = cache.families.get(family) else { return Ok(false) };
         let Some(name) = family.plain_part(request) else { return Ok(false) };
         let labels = cache.known_labels(point.attributes, scope).filter(|labels| !labels.is_odd);
         let (Some(labels), Some(next)) = (labels, points.checked_add(1)) else { return Ok(false) };
+        let list = labels.list.of(&cache.lists);
+        if list.len() >= PLAIN_REFERENCES_MAX {
+            return Ok(false);
+        }
         let at = At::new(time_ms(point.time_ns), time_ms(point.start_ns));
         times.add(at.time_ms);
-        let (numbers, count) = labels.numbers(scope, name, (&mut cache.parts, out))?;
-        let numbers = numbers.get(..count).unwrap_or_default();
+        number_all(numbers, list.iter().copied().chain([name]), (&mut cache.parts, out))?;
         out.plain(*points, numbers, (at.time_ms, at.start_ms), point.value)?;
         *points = next;
         Ok(true)
@@ -265,9 +271,9 @@ impl<'m> Walk<'m, '_, '_, '_> {
         let mut attributes = std::mem::take(&mut self.attributes);
         attributes.clear();
         let point = Point::read(data.kind, part, attributes)?;
-        let Self { out, deltas, options, cache, .. } = self;
+        let Self { out, deltas, options, cache, numbers, .. } = self;
         let labels = cache.point(&point, scope, out)?;
-        let Cache { families, parts, .. } = &mut **cache;
+        let Cache { families, parts, lists, .. } = &mut **cache;
         let lost = || IngestError::BadMessage("family of metric is not known".to_owned());
         let (metric, result) = match families.get_mut(family).ok_or_else(lost)? {
             Err(BadFamily { metric, text }) => (metric, Err(text.clone())),
@@ -279,8 +285,10 @@ impl<'m> Walk<'m, '_, '_, '_> {
             }
             Ok(family) => {
                 times.add(time_ms(point.time_ns));
+                let parts = (&mut *family, parts, &**lists);
+                let labels = (scope, labels);
                 let mut series =
-                    Series::new((out, deltas), options, (family, parts), (scope, labels), number);
+                    Series::new((out, deltas), options, parts, labels, (number, numbers));
                 let result = series.write(&point)?;
                 (&mut family.metric, result)
             }
@@ -294,11 +302,13 @@ impl<'m> Walk<'m, '_, '_, '_> {
 
     /// Writes `target_info` for the times the resource has points at.
     fn target_info(&mut self, resource: &KnownResource, times: Times) -> Result<(), IngestError> {
-        let (Some((first, last)), Some(part)) = (times.range, resource.info) else {
+        let (Some((first, last)), Some(info)) = (times.range, resource.info) else {
             return Ok(());
         };
-        let part = self.cache.parts.number(part, &mut self.out)?;
-        self.out.open_parts(&[part]);
+        let Cache { parts, lists, .. } = &mut *self.cache;
+        let list = info.of(lists).iter().copied();
+        number_all(&mut self.numbers, list, (parts, &mut self.out))?;
+        self.out.open_parts(&self.numbers);
         let step = usize::try_from(TARGET_INFO_STEP_MS).unwrap_or(usize::MAX);
         for time in (first..last).step_by(step).take(TARGET_INFO_SAMPLES_MAX) {
             self.out.sample(NO_POINT, time, 1.0, 0)?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::error::IngestError;
 
 use super::attributes::hex;
-use super::cache::{KnownLabels, KnownScope};
+use super::cache::{KnownLabels, KnownScope, number_all};
 use super::delta::{Added, Session, Window};
 use super::family::{Family, Name};
 use super::histogram::{
@@ -14,7 +14,7 @@ use super::histogram::{
 use super::labels::{Pair, set};
 use super::message::DataKind;
 use super::options::{ExplicitHistograms, Options};
-use super::parts::Parts;
+use super::parts::{PartId, Parts};
 use super::point::{
     BUCKETS_MAX, ExplicitValue, ExponentialValue, Point, PointExemplar, PointValue, SummaryValue,
     count_value, int_value,
@@ -35,6 +35,9 @@ pub(super) struct Series<'w, 'd, 'm> {
     parts: &'w mut Parts,
     scope: &'w KnownScope,
     labels: KnownLabels,
+    lists: &'w [PartId],
+    /// Kept for its memory.
+    numbers: &'w mut Vec<Symbol>,
     /// The labels of the point as texts, if some of them may have to go.
     odd: Option<Vec<Pair<'m>>>,
     /// Number of the point.
@@ -64,11 +67,12 @@ impl<'w, 'd, 'm> Series<'w, 'd, 'm> {
     pub(super) const fn new(
         (out, deltas): (&'w mut Output, &'w mut Session<'d>),
         options: &'w Options,
-        (family, parts): (&'w mut Family, &'w mut Parts),
+        (family, parts, lists): (&'w mut Family, &'w mut Parts, &'w [PartId]),
         (scope, labels): (&'w KnownScope, KnownLabels),
-        number: u32,
+        (number, numbers): (u32, &'w mut Vec<Symbol>),
     ) -> Self {
-        Self { out, deltas, options, family, parts, scope, labels, odd: None, number }
+        let odd = None;
+        Self { out, deltas, options, family, parts, scope, labels, lists, numbers, odd, number }
     }
 
     /// Writes the samples of `point`.
@@ -244,10 +248,11 @@ impl<'w, 'd, 'm> Series<'w, 'd, 'm> {
         if self.odd.is_some() {
             return self.open_odd(name);
         }
-        let Self { out, family, parts, scope, labels, .. } = self;
+        let Self { out, family, parts, lists, labels, numbers, .. } = self;
         let name = family.part(name, parts, out)?;
-        let (numbers, count) = labels.numbers(scope, name, (parts, out))?;
-        out.open_parts(numbers.get(..count).unwrap_or_default());
+        let list = labels.list.of(lists).iter().copied().chain([name]);
+        number_all(numbers, list, (parts, out))?;
+        out.open_parts(numbers);
         Ok(())
     }
 
