@@ -24,7 +24,7 @@
 //!
 //! # Write path
 //! [`Store::write`] pins the open generation, then: `write::check` resolves each series by a hash of
-//! its raw label bytes (`Identity::lookup`; only a miss reads labels, validates and interns them) and
+//! its raw label bytes (`Identity::finder`; only a miss reads labels, validates and interns them, in groups) and
 //! holds times against the bounds; `Wal::append` makes the body durable, many requests to one sync;
 //! `write::apply` appends to the chunks. Only then is the request acknowledged.
 //!
@@ -57,7 +57,7 @@
 //! # Lock order
 //! `Work::merging`, then `Work::sealing`, then `Work::wal_files`, then `Inner::open`, then
 //! `Inner::version`; a lock may be left out, never taken before one of those. In the head: the index
-//! of a tenant, then a shard of the table; the lock of an extent is held alone. The WAL's own lock
+//! of a tenant, then the table of hashes; the lock of an extent is held alone. The WAL's own lock
 //! and that of `Work::sealed` are leaves.
 //!
 //! When you add something to a request, also give it a bit in the verdicts (`write::items`), a place

@@ -242,6 +242,44 @@ fn a_full_head_asks_to_come_again() {
 }
 
 #[test]
+fn a_head_above_its_memory_refuses_writes_until_it_is_sealed() {
+    let fixture = Fixture::with(|config| config.memory_budget_bytes = 1 << 20);
+    let request = |first: u32| {
+        let mut request = Request::default();
+        for n in first..first + 1000 {
+            let series = n.to_string();
+            let labels = [("__name__", "m"), ("n", series.as_str())];
+            request.series.extend(Request::of(&labels, NOON, f64::from(n)).series);
+        }
+        request
+    };
+    let mut errors = (0..100).filter_map(|n| fixture.try_write("t", &request(n * 1000)).err());
+    let error = errors.next().expect("a write is refused");
+    assert_eq!(error.kind(), crate::ErrorKind::Busy);
+    assert!(error.to_string().contains("limit is 1048576 (memory_budget)"), "{error}");
+    // One round seals, a later one forgets the series.
+    let again = (0..10).any(|_| {
+        fixture.store().maintain().expect("the head is sealed");
+        fixture.try_write("t", &request(0)).is_ok()
+    });
+    assert!(again, "there is room again");
+}
+
+#[test]
+fn a_seal_leaves_the_wal_file_of_the_open_generation_only() {
+    let fixture = Fixture::new();
+    let files = || fixture.store().inner.wal.generations().expect("a directory");
+    let before = files();
+    assert_eq!(before.len(), 1);
+    for n in 1..4 {
+        fixture.write("t", &Request::of(&[("__name__", "up")], NOON + n, 1.0));
+        fixture.store().seal().expect("it is sealed");
+        assert_eq!(files(), [before[0] + n.unsigned_abs()]);
+    }
+    assert_eq!(everything(&fixture.reader("t")).len(), 1);
+}
+
+#[test]
 fn more_series_than_memory_holds_are_taken_in_one_generation_after_another() {
     let mut fixture = Fixture::with(|config| config.memory_budget_bytes = 1 << 20);
     let mut busy = 0;

@@ -1,6 +1,7 @@
 //! WAL files: cut, damaged, written by many, failing.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use ephemeris_model::{BodyKind, TimestampMs};
@@ -167,9 +168,14 @@ fn a_full_disk_refuses_and_then_goes_on() {
     let dir = dir();
     let wal = Wal::create(&dir.context, 1).expect("it is made");
     wal.append(&record(1, b"a")).expect("it is written");
+    // What a write leaves that had begun.
+    let path = dir.context.path(1);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("the file is there");
+    file.write_all_at(&[7; 100], wal.bytes()).expect("it is written");
     dir.faults.arm(Place::WalWrite, ErrorKind::StorageFull);
     let error = wal.append(&record(2, b"b")).expect_err("the disk is full");
     assert_eq!(error.kind(), crate::ErrorKind::Busy);
+    assert_eq!(file.metadata().expect("the file is there").len(), wal.bytes(), "nothing is left");
     dir.faults.disarm();
     wal.append(&record(3, b"c")).expect("there is space again");
     assert_eq!(read(&dir, 1).0, [b"a".to_vec(), b"c".to_vec()]);
