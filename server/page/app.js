@@ -21,7 +21,7 @@ function address() {
     return ["metrics", { query: linked.get("g0.expr"), range: linked.get("g0.range_input") ?? "1h", kind }];
   }
   const [name, query = ""] = location.hash.slice(1).split("?");
-  return [name in VIEWS ? name : "metrics", Object.fromEntries(new URLSearchParams(query))];
+  return [Object.hasOwn(VIEWS, name) ? name : "metrics", Object.fromEntries(new URLSearchParams(query))];
 }
 
 /** Shows what the address names; a view may give a function to be called when it is left. */

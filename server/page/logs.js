@@ -8,7 +8,7 @@ import { moment, seconds, step } from "./time.js";
 
 /** Most lines kept on the page while tailing. */
 const KEPT = 2000;
-const LEVELS = { critical: "#a142c9", fatal: "#a142c9", error: "#d64545", warn: "#d99a2b", info: "#3f8f5f", debug: "#4a7fc4", trace: "#7aa8d8" };
+const LEVELS = { __proto__: null, critical: "#a142c9", fatal: "#a142c9", error: "#d64545", warn: "#d99a2b", info: "#3f8f5f", debug: "#4a7fc4", trace: "#7aa8d8" };
 const levelOf = (labels) => labels.detected_level ?? labels.level ?? "unknown";
 const colourOf = (labels) => LEVELS[levelOf(labels)] ?? "#8b8f96";
 

@@ -32,6 +32,9 @@ use crate::turns::{TurnError, TurnLimits};
 use crate::web::Web;
 use crate::workers::{Pool, PoolConfig, PoolError};
 
+/// Passwords that wait to be checked.
+const PASSWORDS_WAITING_MAX: usize = 32;
+
 /// How far the server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -85,7 +88,9 @@ pub struct App {
     /// TLS and passwords, if any are set.
     pub web: Option<Arc<Web>>,
     /// Who checks a password that was not checked before.
-    pub password_turn: Semaphore,
+    pub password_turn: Arc<Semaphore>,
+    /// Room to wait for that turn.
+    pub password_queue: Semaphore,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// When the process began to serve.
@@ -124,7 +129,8 @@ impl App {
         let web = web.map_err(|error| io::Error::other(format!("web_config_file: {error}")))?;
         Ok(Self {
             web: web.map(Arc::new),
-            password_turn: Semaphore::new(1),
+            password_turn: Arc::new(Semaphore::new(1)),
+            password_queue: Semaphore::new(PASSWORDS_WAITING_MAX),
             metrics: Metrics::default(),
             active: Arc::default(),
             engine: Engine::new(EngineOptions {

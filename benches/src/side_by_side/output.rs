@@ -34,6 +34,8 @@ pub struct Comparison {
     scenario: &'static str,
     /// Series, samples, runs and connections, in words.
     load: String,
+    /// How the load was sent.
+    protocol: &'static str,
     machine: String,
     questions: Vec<(String, String)>,
     servers: Vec<Participant>,
@@ -54,6 +56,7 @@ impl Comparison {
                 load.lanes.len(),
                 options.runs.max(1)
             ),
+            protocol: load.protocol.name(),
             machine: machine(),
             questions: questions.collect(),
             servers,
@@ -160,6 +163,7 @@ impl Comparison {
         json!({
             "scenario": self.scenario,
             "load": self.load,
+            "protocol": self.protocol,
             "machine": self.machine,
             "queries": self.questions.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
             "servers": servers.collect::<Vec<_>>(),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::figures::{Better, Figure};
 use super::output::plot;
+use super::protocol::Protocol;
 use crate::{BenchError, Result, fail};
 
 /// What is plotted of each scenario.
@@ -18,43 +19,59 @@ const FIGURES: [Figure; 6] = [
     Figure::WriteP99,
 ];
 
+/// The name of this server in a report; it comes first.
+const OURS: &str = "ephemeris";
+
 /// The plot of reports in files, which `side-by-side --json` wrote, in their order.
 ///
 /// # Errors
 /// If a file cannot be read or is no report.
 pub fn svg(reports: &[impl AsRef<Path>]) -> Result<String> {
-    let mut bars = Vec::new();
+    let (mut bars, mut peers) = (Vec::new(), Vec::new());
     for path in reports {
         let path = path.as_ref();
         let of_file = |text: String| BenchError(format!("{}: {text}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| of_file(e.to_string()))?;
         let report: Value = serde_json::from_str(&text).map_err(|e| of_file(e.to_string()))?;
-        let found = bars_of(&report).map_err(|e| of_file(e.to_string()))?;
+        let found = bars_of(&report, &mut peers).map_err(|e| of_file(e.to_string()))?;
         bars.extend(found);
     }
     Ok(plot("times better than each peer", &bars))
 }
 
-/// Colour, name and ratio of each bar; peers without a figure have no bar.
-fn bars_of(report: &Value) -> Result<Vec<(usize, String, f64)>> {
+/// Colour, name and ratio of each bar; peers without a figure have no bar. `known` are the peers
+/// that have a colour, the same in every report.
+fn bars_of(report: &Value, known: &mut Vec<String>) -> Result<Vec<(usize, String, f64)>> {
     let (Some(scenario), Some(servers)) =
         (report["scenario"].as_str(), report["servers"].as_array())
     else {
         return fail("not a report of side-by-side: it has no scenario or no servers");
     };
-    let Some((ours, peers)) = servers.split_first() else {
-        return fail("a report without servers");
+    let name = |server: &Value| server["name"].as_str().unwrap_or("a server").to_owned();
+    let Some((ours, peers)) = servers.split_first().filter(|(ours, _)| name(ours) == OURS) else {
+        return fail("a report whose first server is not ephemeris");
+    };
+    let scenario = match report["protocol"].as_str() {
+        Some(protocol) if protocol != Protocol::RemoteWrite1.name() => {
+            format!("{scenario} by {protocol}")
+        }
+        _ => scenario.to_owned(),
     };
     let mut bars = Vec::new();
     for figure in &FIGURES {
         let of = |server: &Value| server["figures"][figure.title()]["median"].as_f64();
-        for (colour, peer) in peers.iter().enumerate() {
+        for peer in peers {
             let (Some(our), Some(their)) = (of(ours), of(peer)) else { continue };
             let times = if figure.better() == Better::Higher { our / their } else { their / our };
-            if times.is_finite() && times > 0.0 {
-                let name = peer["name"].as_str().unwrap_or("a peer");
-                bars.push((colour, format!("{scenario} · {} · {name}", figure.title()), times));
+            if !(times.is_finite() && times > 0.0) {
+                continue;
             }
+            let name = name(peer);
+            let colour = known.iter().position(|one| *one == name).unwrap_or_else(|| {
+                known.push(name.clone());
+                known.len() - 1
+            });
+            bars.push((colour, format!("{scenario} · {} · {name}", figure.title()), times));
         }
     }
     Ok(bars)
@@ -98,5 +115,24 @@ mod tests {
         let no_report = write("none", json!("x"));
         std::fs::write(&no_report, "{}").expect("written");
         assert!(super::svg(&[no_report]).is_err());
+        let foreign = write("foreign", json!([server("prometheus", 1.0, None)]));
+        assert!(super::svg(&[foreign]).is_err());
+    }
+
+    #[test]
+    fn a_peer_has_one_colour_in_all_reports_and_a_protocol_a_name() {
+        let server = |name: &str| {
+            let figures = json!({ Figure::Rate.title(): { "median": 1.0 } });
+            json!({ "name": name, "figures": figures })
+        };
+        let report = |protocol: Option<&str>, peers: &[&str]| {
+            let servers: Vec<Value> = [OURS].iter().chain(peers).map(|name| server(name)).collect();
+            json!({ "scenario": "steady", "servers": servers, "protocol": protocol })
+        };
+        let mut known = Vec::new();
+        bars_of(&report(None, &["prometheus", "victoria-metrics"]), &mut known).expect("bars");
+        let bars = bars_of(&report(Some("rw2"), &["victoria-metrics"]), &mut known).expect("bars");
+        let expected = "steady by rw2 · samples/s · victoria-metrics".to_owned();
+        assert_eq!(bars, [(1, expected, 1.0)]);
     }
 }

@@ -2,7 +2,7 @@
 //! milliseconds to check on purpose; so what was checked is remembered, by a digest under a key that
 //! only this process has.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use ring::hmac;
 use ring::rand::{self, SystemRandom};
 
-/// Checked pairs kept; beyond, all are forgotten.
-const CHECKED_MAX: usize = 1024;
+/// Wrong pairs kept; beyond, all are forgotten. Right ones are at most as many as there are users.
+const WRONG_MAX: usize = 1024;
 /// Longest header looked at, in bytes.
 const HEADER_BYTES_MAX: usize = 1024;
 /// Highest cost of a hash: each step doubles the time, and at this one it takes some seconds.
@@ -24,8 +24,17 @@ pub struct Users {
     /// not tell them.
     nobody: String,
     key: hmac::Key,
-    checked: Mutex<HashMap<[u8; 32], bool>>,
+    checked: Mutex<Checked>,
 }
+
+/// Digests of the pairs that were checked.
+#[derive(Default)]
+struct Checked {
+    right: HashSet<Digest>,
+    wrong: HashSet<Digest>,
+}
+
+type Digest = [u8; 32];
 
 impl Users {
     /// Users by name, with the bcrypt hashes of their passwords.
@@ -71,10 +80,16 @@ impl Users {
     /// or can be told without.
     #[must_use]
     pub fn known(&self, header: &[u8]) -> Option<bool> {
-        if header.len() > HEADER_BYTES_MAX || credentials(header).is_none() {
+        if header.len() > HEADER_BYTES_MAX {
             return Some(false);
         }
-        self.checked.lock().get(&self.digest(header)).copied()
+        let Some((name, password)) = credentials(header) else { return Some(false) };
+        let digest = self.digest(&name, &password);
+        let checked = self.checked.lock();
+        if checked.right.contains(&digest) {
+            return Some(true);
+        }
+        checked.wrong.contains(&digest).then_some(false)
     }
 
     /// Whether `header` is that of a user. Takes long: not for socket threads.
@@ -84,17 +99,27 @@ impl Users {
         let hash = self.hashes.get(&name);
         let fits = bcrypt::verify(&password, hash.unwrap_or(&self.nobody)).unwrap_or(false);
         let good = fits && hash.is_some();
+        let digest = self.digest(&name, &password);
         let mut checked = self.checked.lock();
-        if checked.len() >= CHECKED_MAX {
-            checked.clear();
+        if good {
+            checked.right.insert(digest);
+        } else {
+            if checked.wrong.len() >= WRONG_MAX {
+                checked.wrong.clear();
+            }
+            checked.wrong.insert(digest);
         }
-        checked.insert(self.digest(header), good);
         good
     }
 
-    fn digest(&self, header: &[u8]) -> [u8; 32] {
+    fn digest(&self, name: &str, password: &[u8]) -> Digest {
+        let mut signed = hmac::Context::with_key(&self.key);
+        // A name has no colon.
+        signed.update(name.as_bytes());
+        signed.update(b":");
+        signed.update(password);
         let mut digest = [0; 32];
-        digest.copy_from_slice(hmac::sign(&self.key, header).as_ref());
+        digest.copy_from_slice(signed.sign().as_ref());
         digest
     }
 }
@@ -160,12 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_checked_is_forgotten_rather_than_kept_without_bound() {
+    fn wrong_pairs_are_forgotten_rather_than_kept_without_bound_and_right_ones_stay() {
         let users = users();
-        for i in 0..=CHECKED_MAX {
-            users.checked.lock().insert(users.digest(&i.to_le_bytes()), false);
+        let right = header("ann:secret:word");
+        assert!(users.check(&right));
+        for i in 0..WRONG_MAX {
+            let digest = users.digest("ann", &i.to_le_bytes());
+            users.checked.lock().wrong.insert(digest);
         }
-        assert!(users.check(&header("ann:secret:word")));
-        assert_eq!(users.checked.lock().len(), 1);
+        assert!(!users.check(&header("ann:secret")));
+        assert_eq!(users.checked.lock().wrong.len(), 1);
+        assert_eq!(users.known(&right), Some(true));
     }
 }

@@ -29,6 +29,7 @@ fn comparison() -> Comparison {
     Comparison {
         scenario: "steady",
         load: "a load".to_owned(),
+        protocol: "rw1",
         machine: "a machine".to_owned(),
         questions: vec![("q".to_owned(), "sum(x)".to_owned())],
         servers: vec![

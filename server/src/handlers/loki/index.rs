@@ -54,12 +54,19 @@ pub async fn stats(
             entries += count.entries;
             bytes += count.bytes;
         }
-        let body =
+        let mut body =
             json!({"streams": streams, "chunks": streams, "bytes": bytes, "entries": entries});
+        let warnings = set.warnings();
+        if !warnings.is_empty() {
+            body["warnings"] = json!(warnings);
+        }
         Ok(Prepared::whole(format!("{body}\n").into_bytes()))
     };
     request.run(&app, run).await
 }
+
+/// Bytes in each of some ranges, by label set.
+type Sums = Vec<(Labels, Vec<u64>)>;
 
 /// What volumes are told of.
 struct Volumes {
@@ -104,15 +111,15 @@ impl Volumes {
         kept.iter().map(|(name, _)| Labels::from_sorted([(name, "")])).collect()
     }
 
-    /// Bytes by label set in each of `ranges`, largest in sum first.
+    /// Bytes by label set in each of `ranges`, largest in sum first; and what they lack.
     fn count(
         &self,
         source: &Tenants,
         ranges: &[NanoRange],
         budget: &Budget,
-    ) -> Result<Vec<(Labels, Vec<u64>)>, LokiError> {
+    ) -> Result<(Sums, Vec<String>), LokiError> {
         let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         };
         let whole = NanoRange { start: first.start, end: last.end };
         let set = source.select_streams(&counted(self.matchers.clone(), whole))?;
@@ -125,11 +132,11 @@ impl Volumes {
                 sums.iter_mut().zip(&counts).for_each(|(sum, count)| *sum += count);
             }
         }
-        let mut sorted: Vec<(Labels, Vec<u64>)> = volumes.into_iter().collect();
+        let mut sorted: Sums = volumes.into_iter().collect();
         sorted.retain(|(_, sums)| sums.iter().any(|sum| *sum > 0));
         sorted.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.iter().sum::<u64>()));
         sorted.truncate(self.limit);
-        Ok(sorted)
+        Ok((sorted, set.warnings()))
     }
 }
 
@@ -151,9 +158,9 @@ fn metric(labels: &Labels) -> Value {
     Value::Object(pairs.collect::<Map<_, _>>())
 }
 
-fn envelope(kind: &str, result: &[Value]) -> Prepared {
+fn envelope(kind: &str, result: &[Value], warnings: &[String]) -> Prepared {
     let data = json!({"resultType": kind, "result": result});
-    super::labels::success(&data)
+    super::labels::success_with(&data, warnings)
 }
 
 /// A time in seconds, with decimals where they are needed.
@@ -173,12 +180,12 @@ pub async fn volume(
     let range = params::range(&request.form, now_ns(&app))?;
     let volumes = Volumes::read(&request)?;
     let run = move |_: &LokiRequest, source: &Tenants, budget: &Budget| {
-        let found = volumes.count(source, &[range], budget)?;
+        let (found, warnings) = volumes.count(source, &[range], budget)?;
         let one = |(labels, sums): &(Labels, Vec<u64>)| {
             let sum: u64 = sums.iter().sum();
             json!({"metric": metric(labels), "value": [seconds(range.end), sum.to_string()]})
         };
-        Ok(envelope("vector", &found.iter().map(one).collect::<Vec<_>>()))
+        Ok(envelope("vector", &found.iter().map(one).collect::<Vec<_>>(), &warnings))
     };
     request.run(&app, run).await
 }
@@ -202,14 +209,14 @@ pub async fn volume_range(
             ranges.push(NanoRange { start, end });
             start = end;
         }
-        let found = volumes.count(source, &ranges, budget)?;
+        let (found, warnings) = volumes.count(source, &ranges, budget)?;
         let one = |(labels, sums): &(Labels, Vec<u64>)| {
             let filled = ranges.iter().zip(sums).filter(|(_, sum)| **sum > 0);
             let points: Vec<Value> =
                 filled.map(|(range, sum)| json!([seconds(range.start), sum.to_string()])).collect();
             json!({"metric": metric(labels), "values": points})
         };
-        Ok(envelope("matrix", &found.iter().map(one).collect::<Vec<_>>()))
+        Ok(envelope("matrix", &found.iter().map(one).collect::<Vec<_>>(), &warnings))
     };
     request.run(&app, run).await
 }

@@ -22,7 +22,7 @@ pub(super) fn success(data: &Value) -> Prepared {
 }
 
 /// The answer with `data`, and with what it lacks if there is something.
-fn success_with(data: &Value, warnings: &[String]) -> Prepared {
+pub(super) fn success_with(data: &Value, warnings: &[String]) -> Prepared {
     let mut body = json!({"status": "success", "data": data});
     if !warnings.is_empty() {
         body["warnings"] = json!(warnings);

@@ -47,7 +47,10 @@ impl Look {
         };
         let texts = if is_short { any_literals(hir) } else { None };
         let texts = texts
-            .and_then(|found| Some((Prefilter::new(MatchKind::All, &found.texts)?, found.begin)));
+            // The first place is what is wanted, whichever text begins there.
+            .and_then(|found| {
+                Some((Prefilter::new(MatchKind::LeftmostFirst, &found.texts)?, found.begin))
+            });
         Ok(Self::Pattern(Arc::new(Pattern { regex, caches: Pool::new(caches), texts })))
     }
 
@@ -63,12 +66,11 @@ impl Look {
         match self {
             Self::Text(finder) => {
                 let length = finder.needle().len();
-                let next = |from: usize| {
-                    let start = from + finder.find(lines.text.get(from..)?)?;
-                    Some((start, start + length))
-                };
+                let next = |from: usize| Some(from + finder.find(lines.text.get(from..)?)?);
                 let all = length == 0;
-                if all { (0..lines.len()).collect() } else { lines_with(lines, next, |_, _| true) }
+                // Where one lies across the end of a line, no other is in what is left of it.
+                let is_in = |line: &[u8], at: usize| line.len() - at >= length;
+                if all { (0..lines.len()).collect() } else { lines_with(lines, next, is_in) }
             }
             Self::Pattern(pattern) => pattern.lines(lines),
         }
@@ -90,31 +92,27 @@ impl Pattern {
         };
         let next = |from: usize| {
             let span = Span { start: from, end: lines.text.len() };
-            (from <= span.end).then(|| texts.find(lines.text, span))?.map(|s| (s.start, s.end))
+            (from <= span.end).then(|| texts.find(lines.text, span))?.map(|found| found.start)
         };
         lines_with(lines, next, |line, at| is_in(line, if *begin { at } else { 0 }))
     }
 }
 
-/// The lines that hold one of the places `next` finds from a position on, and that `is_in` is true
-/// of, which is told where in the line the first of them is. A place is never empty.
+/// The lines `is_in` is true of, of those in which a text begins; `next` finds the first such place
+/// from a position on, and `is_in` is told where in the line it is. The text found may lie across
+/// the end of the line, and hide another one that does not, so `is_in` decides by the line alone.
 fn lines_with(
     lines: Lines<'_>,
-    next: impl Fn(usize) -> Option<(usize, usize)>,
+    next: impl Fn(usize) -> Option<usize>,
     mut is_in: impl FnMut(&[u8], usize) -> bool,
 ) -> Vec<usize> {
     let mut found = Vec::new();
     let (mut from, mut line) = (0, 0);
-    while let Some((start, end)) = next(from) {
+    while let Some(start) = next(from) {
         while lines.ends.get(line).is_some_and(|&end| end as usize <= start) {
             line += 1;
         }
         let Some(&line_end) = lines.ends.get(line) else { break };
-        if end > line_end as usize {
-            // It lies across two lines.
-            from = start + 1;
-            continue;
-        }
         if is_in(lines.line(line), start - lines.place(line).start) {
             found.push(line);
         }

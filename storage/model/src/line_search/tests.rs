@@ -144,6 +144,45 @@ proptest! {
 }
 
 #[test]
+fn a_text_across_two_lines_hides_none_that_is_in_one() {
+    let lines: Vec<Vec<u8>> = ["disk err", "or 5", "x", "bcd", "abc", "d"]
+        .iter()
+        .map(|line| line.as_bytes().to_vec())
+        .collect();
+    for op in OPS {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        check(&[(op, texts(&["error", "err"]))], &lines);
+        check(&[(op, texts(&["err", "error"]))], &lines);
+        check(&[(op, texts(&["abcd", "bc"]))], &lines);
+    }
+    for pattern in ["error|err", r"error|err\b", "(?i)ERROR|err", "abcd|bc", "abcd|bc$"] {
+        for op in [LineMatch::Regex, LineMatch::NotRegex] {
+            check(&[(op, vec![pattern.to_owned()])], &lines);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    /// Lines are a text cut anywhere, so that what is looked for lies across their ends.
+    #[test]
+    fn texts_across_lines_are_in_none(
+        text in "[abc]{0,24}",
+        cuts in proptest::collection::vec(0usize..25, 0..6),
+        texts in proptest::collection::vec("[abc]{2,4}", 1..4),
+        op in proptest::sample::select(&OPS[..]),
+    ) {
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+        cuts.extend([0, text.len()]);
+        cuts.sort_unstable();
+        let lines: Vec<Vec<u8>> =
+            cuts.windows(2).map(|pair| text.as_bytes()[pair[0]..pair[1]].to_vec()).collect();
+        check(&[(op, vec![texts.join("|")])], &lines);
+        check(&[(op, texts)], &lines);
+    }
+}
+
+#[test]
 fn digits_at_the_edges_of_lines_and_texts() {
     let lines: Vec<Vec<u8>> = ["1a2", "2a1", "a", "0a0", "12", "", "a2\u{e9}9"]
         .iter()
