@@ -87,7 +87,8 @@ pub fn send_by(way: Way, address: SocketAddr, lanes: &[&[Body]]) -> Result<Sent>
     send_all(lanes, |lane| send_lane(way, address, lane))
 }
 
-/// The same with bodies recorded in files, by a way they were recorded for. A body that is refused for good is counted, not an
+/// The same with bodies recorded in files, by a way they were recorded for. A body that is refused
+/// for good is counted, not an
 /// error: a peer may not take what Ephemeris takes.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! Any bytes as the manifest, directory, label columns or dictionaries of a block, under a right checksum: no panic.
+//! Any bytes as the manifest, directory, label columns or dictionaries of a block, under a right
+//! checksum: no panic.
 #![no_main]
 
 use std::sync::LazyLock;

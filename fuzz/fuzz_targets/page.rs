@@ -1,4 +1,5 @@
-//! Any bytes as a page of a block (values, histograms, exemplars, log entries, times), under a right checksum: no panic.
+//! Any bytes as a page of a block (values, histograms, exemplars, log entries, times), under a
+//! right checksum: no panic.
 #![no_main]
 
 use std::sync::LazyLock;

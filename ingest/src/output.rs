@@ -156,7 +156,8 @@ impl Output {
         Ok(())
     }
 
-    /// A series that has these references, of which there are [`PLAIN_REFERENCES_MAX`] at most, a float sample from data point `point`, at and since
+    /// A series that has these references, of which there are [`PLAIN_REFERENCES_MAX`] at most, a
+    /// float sample from data point `point`, at and since
     /// these times, and nothing else.
     #[inline]
     pub(crate) fn plain(

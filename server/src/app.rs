@@ -290,6 +290,7 @@ impl App {
         self.metrics.families(&Context {
             tails: &self.tails,
             reuse: &self.reuse,
+            translations: &self.translations,
             at_once: &self.at_once,
             arrivals: &self.arrivals,
             pairs: &self.pairs,

@@ -13,6 +13,8 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use ephemeris_query::budget::BudgetLimits;
+use ephemeris_query::promql::reach::Reach;
+use ephemeris_storage::ReadLimits;
 
 use crate::metrics::Counter;
 
@@ -23,7 +25,11 @@ const SPAN_MAX_MS: i64 = 6 * 3_600_000;
 /// Most steps.
 const STEPS_MAX: i64 = 1500;
 /// Series it may find and touch.
-pub const SERIES_MAX: u64 = 16;
+const SERIES_MAX: u64 = 16;
+/// Samples of these series: what is decoded in a fraction of [`TIME_MAX`].
+const SAMPLES_MAX: usize = 16_384;
+/// What it may read.
+pub const READS: ReadLimits = ReadLimits { series_max: SERIES_MAX, samples_max: SAMPLES_MAX };
 /// When it is given up.
 const TIME_MAX: Duration = Duration::from_millis(1);
 /// Bytes it may hold.
@@ -112,6 +118,14 @@ impl AtOnce {
         entered.then(|| Permit { all: self, hash })
     }
 
+    /// Whether a query over `span_ms` that depends on so much of the time around each step spans
+    /// no more than may be looked at here: what is long ago may have to be read from disk.
+    #[must_use]
+    pub const fn is_short(span_ms: i64, reach: Reach) -> bool {
+        let around = reach.back_ms.saturating_add(reach.ahead_ms);
+        span_ms.saturating_add(around) <= SPAN_MAX_MS && reach.back_ms <= SPAN_MAX_MS
+    }
+
     /// How many were answered, and how many were given to a worker after all.
     #[must_use]
     pub const fn counts(&self) -> (&Counter, &Counter) {
@@ -175,6 +189,15 @@ mod tests {
         assert!(all.permit("a", (0, 1)).is_none(), "it was not light");
         assert!(all.permit("b", (0, 1)).is_some());
         assert_eq!(all.running.load(Ordering::Relaxed), 0, "all are done");
+    }
+
+    #[test]
+    fn what_is_looked_back_on_counts_in_the_span() {
+        let reach = |back_ms, ahead_ms| Reach { back_ms, ahead_ms };
+        assert!(AtOnce::is_short(SPAN_MAX_MS - 300_000, reach(300_000, 0)));
+        assert!(!AtOnce::is_short(SPAN_MAX_MS - 299_999, reach(300_000, 0)));
+        assert!(!AtOnce::is_short(0, reach(SPAN_MAX_MS + 1, -SPAN_MAX_MS)), "it is long ago");
+        assert!(!AtOnce::is_short(i64::MAX, reach(i64::MAX, 0)));
     }
 
     #[test]

@@ -34,7 +34,8 @@
 //! the store; the answer is written piece by piece ([`api::stream`]).
 //!
 //! **Invariant**: socket threads never block and never compute for long, so patterns are compiled
-//! by workers; workers never wait for a client, but for one that takes the frames of a remote read or an export,
+//! by workers; workers never wait for a client, but for one that takes the frames of a remote read
+//! or an export,
 //! for it no longer than a query may take, and a quarter of them at most.
 //!
 //! **Invariant**: the bytes of bodies count in [`room`] from their coming to the end of the work on

@@ -1,7 +1,8 @@
 //! Threads that work on a query for long give way to those that have just begun. Once the query is
 //! no short one any more, they ask the scheduler every half millisecond whether somebody waits:
 //! it would let them run for a tick or two, 4 ms each, and a short query waits for a processor three
-//! times, in the socket thread, in the worker, and for its answer. Later their priority is lowered, so that the scheduler of the system lets short queries and writes pass. It can only be
+//! times, in the socket thread, in the worker, and for its answer. Later their priority is lowered,
+//! so that the scheduler of the system lets short queries and writes pass. It can only be
 //! lowered, so such a thread ends with its query and another takes its place, started by a thread
 //! that never gave way, since priority is inherited ([`crate::workers`]).
 
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use ephemeris_query::budget::Ran;
 
-/// What a thread that gives way adds to its niceness: about a third of the weight of the others. Less would let a
-/// busy machine keep it from noticing that its time is up.
+/// What a thread that gives way adds to its niceness: about a third of the weight of the others.
+/// Less would let a busy machine keep it from noticing that its time is up.
 const NICENESS: i32 = 5;
 /// Niceness of the lowest priority.
 const NICENESS_MAX: i32 = 19;

@@ -20,13 +20,22 @@ impl Translations {
         Self { idle: Mutex::new(Vec::new()), bytes_max: bytes_max / workers }
     }
 
+    /// Bytes of what is remembered.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.idle.lock().iter().map(Cache::bytes).sum()
+    }
+
     /// Does `work` with the cache that was used last: it is the fullest, and in the caches of the
     /// processor.
     pub fn with<T>(&self, work: impl FnOnce(&mut Cache) -> T) -> T {
         let idle = self.idle.lock().pop();
         let mut cache = idle.unwrap_or_else(|| Cache::new(self.bytes_max));
         let result = work(&mut cache);
-        self.idle.lock().push(cache);
+        // One that a large request has filled is not kept until the next one.
+        if cache.bytes() <= self.bytes_max {
+            self.idle.lock().push(cache);
+        }
         result
     }
 }

@@ -98,7 +98,7 @@ pub use config::{Background, Durability, StoreConfig};
 pub use disk::DiskReserve;
 pub use error::{Error, ErrorKind, Result};
 pub use maintenance::{LogDeletion, LogDeletionStatus};
-pub use reader::{Reader, Stop};
+pub use reader::{ReadLimits, Reader, Stop};
 pub use stats::StoreStats;
 pub use store::Store;
 

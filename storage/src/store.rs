@@ -24,7 +24,7 @@ use crate::faults::Faults;
 use crate::logs;
 use crate::maintenance::{LogDeletion, LogDeletionStatus, Work};
 use crate::metrics::head::generation::Generation;
-use crate::reader::Reader;
+use crate::reader::{ReadLimits, Reader};
 use crate::rocks::Rocks;
 use crate::series::TenantId;
 use crate::stats::{Counters, StoreStats};
@@ -184,7 +184,7 @@ impl Store {
             oldest: inner.oldest(),
             warnings: Mutex::default(),
             stop: None,
-            series_max: u64::MAX,
+            limits: ReadLimits::default(),
         })
     }
 

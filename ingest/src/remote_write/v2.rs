@@ -35,7 +35,8 @@ const PLAIN_BYTES: usize = size_of::<Sample>() + size_of::<BatchSeries<'_>>() + 
 const LABELS_KEEP_BYTES: usize = 4 << 20;
 
 /// Decodes a decompressed `message`; `body` is what was received, and `kind` how it is encoded.
-/// Label bytes are written to `labels`, which is cleared first and kept by the caller from request to request.
+/// Label bytes are written to `labels`, which is cleared first and kept by the caller from request
+/// to request.
 ///
 /// A series whose references are wrong, or without samples, histograms and exemplars, is a reject.
 /// Start timestamps of histograms are not kept.

@@ -30,6 +30,9 @@ pub fn parse_time(text: &str) -> Result<TimestampMs, String> {
     parse_rfc3339(text).map(TimestampMs).ok_or_else(invalid)
 }
 
+/// Longest duration, in seconds: about what Prometheus can count in nanoseconds.
+const DURATION_S_MAX: f64 = 9.2e9;
+
 /// Reads a positive duration in milliseconds: seconds, with decimals, or as in `1h30m`.
 ///
 /// # Errors
@@ -40,12 +43,16 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
         if seconds.is_nan() {
             return Err(invalid());
         }
-        if seconds.abs() > 9.2e9 {
+        if seconds.abs() > DURATION_S_MAX {
             return Err(format!("{}. It overflows int64", invalid()));
         }
         return Ok(round_ms(seconds));
     }
-    parse_duration_ms(text).map_err(|_| invalid())
+    let duration_ms = parse_duration_ms(text).map_err(|_| invalid())?;
+    if duration_ms > round_ms(DURATION_S_MAX) {
+        return Err(format!("{}. It overflows int64", invalid()));
+    }
+    Ok(duration_ms)
 }
 
 fn from_seconds(seconds: f64) -> TimestampMs {
@@ -204,7 +211,11 @@ mod tests {
         assert_eq!(parse_duration("-1"), Ok(-1000));
         let text = "cannot parse \"1x\" to a valid duration";
         assert_eq!(parse_duration("1x"), Err(text.to_owned()));
-        assert!(parse_duration("1e300").is_err_and(|text| text.contains("overflows")));
+        for text in ["1e300", "9223372036854775807ms", "292y"] {
+            let refused = parse_duration(text).is_err_and(|text| text.contains("overflows"));
+            assert!(refused, "{text}");
+        }
+        assert!(parse_duration("291y").is_ok());
     }
 
     #[test]

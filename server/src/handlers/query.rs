@@ -13,8 +13,9 @@ use ephemeris_query::promql::engine::{Engine, EngineOptions, RangeQuery};
 use ephemeris_query::promql::error::QueryError;
 use ephemeris_query::promql::light::is_light;
 use ephemeris_query::promql::parse::parse;
+use ephemeris_query::promql::reach::reach;
 use ephemeris_query::promql::result::Answer;
-use ephemeris_storage::{Stop, Store};
+use ephemeris_storage::{ReadLimits, Stop, Store};
 use http::HeaderMap;
 
 use crate::active::{ActiveQuery, Origin};
@@ -24,7 +25,7 @@ use crate::api::stats::{AnswerStats, StatsDetail};
 use crate::api::stream::{Keeping, Prepared};
 use crate::api::{ApiError, Form, Tenant};
 use crate::app::App;
-use crate::at_once::{Exceeded, SERIES_MAX};
+use crate::at_once::{AtOnce, Exceeded, READS};
 use crate::metrics::QueryEnd;
 use crate::reuse::Asked;
 use crate::workers::CancelOnDrop;
@@ -182,9 +183,9 @@ impl QueryRequest {
             let (began, queued) = (Instant::now(), asked.elapsed());
             budget.begin();
             let data = (&*worker_app, &*store, tenant.as_str());
-            let result = self
-                .parsed(&budget)
-                .and_then(|expr| self.evaluate(data, (&expr, times), u64::MAX, &budget));
+            let result = self.parsed(&budget).and_then(|expr| {
+                self.evaluate(data, (&expr, times), ReadLimits::default(), &budget)
+            });
             let result = result.map(|answer| self.prepare(answer, queued, &budget));
             self.note_end(&worker_app, result.as_ref().err(), began.elapsed(), &budget);
             drop(listed);
@@ -199,15 +200,20 @@ impl QueryRequest {
     /// errors included.
     fn at_once(&self, data: Data<'_>, times: Times, asked: Instant) -> Option<Prepared> {
         let (app, ..) = data;
-        let permit = app.at_once.permit(&self.text, times.extent())?;
+        let (span_ms, steps) = times.extent();
+        let permit = app.at_once.permit(&self.text, (span_ms, steps))?;
         let began = Instant::now();
         let expr = parse(&self.text).ok().filter(is_light)?;
+        let reach = reach(&expr, self.engine.options())?;
+        if !AtOnce::is_short(span_ms, reach) {
+            return None;
+        }
         let budget = app.budget(permit.limits(self.limits), Arc::default());
         let budget = Arc::new(budget);
         budget.begin();
         // A panic is met again, and counted, by the worker.
         let evaluated = catch_unwind(AssertUnwindSafe(|| {
-            let answer = self.evaluate(data, (&expr, times), SERIES_MAX, &budget)?;
+            let answer = self.evaluate(data, (&expr, times), READS, &budget)?;
             Ok::<_, ApiError>(self.prepare(answer, began - asked, &budget))
         }));
         let answer = match evaluated {
@@ -233,19 +239,19 @@ impl QueryRequest {
         parse(&self.text).map_err(|error| ApiError::parameter("query", error))
     }
 
-    /// Finds at most `series_max` series in one part of the store with one selector.
+    /// The answer, of which no selector may read more than `reads`.
     fn evaluate(
         &self,
         (app, store, tenant): Data<'_>,
         (expr, times): (&Expr, Times),
-        series_max: u64,
+        reads: ReadLimits,
         budget: &Arc<Budget>,
     ) -> Result<Answer, ApiError> {
         // Before the reader, so that the reader has all changes up to this one.
         let seen = store.changes_seen();
         // It is made here, so that the answer has all that was acknowledged before.
         let reader = store.reader(tenant)?.with_stop(stop_of(budget));
-        let reader = &reader.with_series_max(series_max);
+        let reader = &reader.with_limits(reads);
         let (engine, query) = (&self.engine, &*self.text);
         let answer = match times {
             Times::Instant(at) => engine.instant(reader, query, expr, at, budget),

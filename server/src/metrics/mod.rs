@@ -24,6 +24,7 @@ use crate::at_once::AtOnce;
 use crate::pairs::Pairs;
 use crate::reuse::Reuse;
 use crate::tails::Tails;
+use crate::translations::Translations;
 use crate::turns::TurnCounts;
 
 /// How a write ended.
@@ -167,6 +168,11 @@ impl Metrics {
             tails.dropped,
         ));
         reuse_families(&mut out, context.reuse);
+        out.push(Family::gauge(
+            "ephemeris_otlp_cache_bytes",
+            "Bytes of what translation of OTLP metrics remembers (otlp.cache_bytes_max).",
+            count(context.translations.bytes() as u64),
+        ));
         let (answered, given_up) = context.at_once.counts();
         out.push(Family::counters(
             "ephemeris_query_at_once_total",
@@ -251,6 +257,8 @@ pub struct Context<'a> {
     pub tails: &'a Tails,
     /// Answers that may be reused.
     pub reuse: &'a Reuse,
+    /// What translation of OTLP remembers.
+    pub translations: &'a Translations,
     /// Light queries.
     pub at_once: &'a AtOnce,
     /// What arrived.
@@ -306,7 +314,8 @@ fn reuse_families(out: &mut Vec<Family>, reuse: &Reuse) {
 fn pair_families(out: &mut Vec<Family>, pairs: &Pairs) {
     out.push(Family::counter(
         "ephemeris_ha_deduplicated_total",
-        "Samples, histograms and exemplars, or points of OTLP, of replicas that were not the chosen ones (ha.tenants).",
+        "Samples, histograms and exemplars, or points of OTLP, of replicas that were not the \
+         chosen ones (ha.tenants).",
         &pairs.deduplicated,
     ));
     out.push(Family::counter(
@@ -393,6 +402,7 @@ mod tests {
             store: Some(&stats),
             tails: &tails,
             reuse: &Reuse::new(0),
+            translations: &Translations::new(0, 1),
             at_once: &AtOnce::new(0),
             arrivals: &arrivals,
             pairs: &Pairs::new(crate::pairs::PairConfig::default()),

@@ -1,7 +1,7 @@
 //! Answers one range query: from what is kept as far as that is right, the rest computed.
 
 use ephemeris_model::{TimeRange, TimestampMs};
-use ephemeris_query::budget::{Budget, Load};
+use ephemeris_query::budget::Budget;
 use ephemeris_query::promql::annotations::Annotations;
 use ephemeris_query::promql::ast::Expr;
 use ephemeris_query::promql::engine::{Engine, RangeQuery};
@@ -117,10 +117,10 @@ impl Asked<'_> {
 impl Reuse {
     /// Answers a range query.
     pub(crate) fn range(&self, asked: &Asked<'_>) -> Result<Answer, QueryError> {
-        let RangeQuery { start, end, .. } = asked.range;
+        let RangeQuery { start, end, step_ms } = asked.range;
         let found = match self.bytes_max {
-            // Sums of times do not overflow then.
-            1.. if start.0 >= -TIME_MAX && end.0 <= TIME_MAX => {
+            // Sums of times and a step do not overflow then.
+            1.. if start.0 >= -TIME_MAX && end.0 <= TIME_MAX && step_ms <= TIME_MAX => {
                 reach(asked.expr, asked.engine.options())
             }
             _ => None,
@@ -130,8 +130,9 @@ impl Reuse {
         if let Some(answer) = self.reused(asked, &key, reach)? {
             return Ok(answer);
         }
-        self.misses.add(1);
         let answer = asked.compute()?;
+        // Not before: who is given up here comes again.
+        self.misses.add(1);
         let oldest_ms = asked.reader.oldest().0;
         self.keep(asked, key, &answer, (reach, oldest_ms));
         Ok(answer)
@@ -155,7 +156,7 @@ impl Reuse {
         let Some(head) = asked.compute_values((first, from - step_ms))? else { return Ok(None) };
         let Some(tail) = asked.compute_values((to + step_ms, last))? else { return Ok(None) };
         let middle = matrix::cut(&kept.matrix, (from, to));
-        asked.budget.hold(Load { samples: 0, bytes: matrix::bytes_of(&middle) })?;
+        asked.budget.hold(matrix::load_of(&middle))?;
         asked.budget.check()?;
         let matrix = matrix::append(matrix::append(head, middle), tail);
         let answer = Answer {

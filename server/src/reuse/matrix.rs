@@ -1,6 +1,7 @@
 //! Answers to range queries cut to some of their steps, and put together again.
 
 use ephemeris_model::Labels;
+use ephemeris_query::budget::Load;
 use ephemeris_query::promql::result::MatrixSeries;
 
 /// About what a series takes beside its labels and points.
@@ -53,6 +54,12 @@ pub(super) fn append(matrix: Vec<MatrixSeries>, later: Vec<MatrixSeries>) -> Vec
             }
         }
     }
+}
+
+/// What a matrix counts for in the budget of a query.
+pub(super) fn load_of(matrix: &[MatrixSeries]) -> Load {
+    let samples: usize = matrix.iter().map(|one| one.floats.len() + one.histograms.len()).sum();
+    Load { samples: samples as u64, bytes: bytes_of(matrix) }
 }
 
 /// About what a matrix takes in memory.

@@ -221,6 +221,31 @@ async fn deltas_read_as_a_counter_also_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_stays_within_its_bound_whatever_a_request_brings() {
+    let server = TestServer::start_with(|config| {
+        config.ingest.threads = 2;
+        config.otlp.cache_bytes_max = 64 << 10;
+    })
+    .await;
+    let at = minute_ms();
+    post(&server, &[JSON], request(&gauge("a", at, 1.0))).await;
+    assert!((1..=64 << 10).contains(&server.app.translations.bytes()), "a little is remembered");
+    let point = |i: u32| {
+        let value = json!({"stringValue": format!("terminal {i}")});
+        json!({"timeUnixNano": format!("{at}000000"), "asDouble": 1.0,
+               "attributes": [{"key": "terminal", "value": value}]})
+    };
+    let points: Vec<Value> = (0..2000).map(point).collect();
+    let metric = json!({"name": "b", "gauge": {"dataPoints": points}});
+    let answer = post(&server, &[JSON], request(&metric)).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(value(&server, "count(b)", at).await, "2000");
+    let left = server.app.translations.bytes();
+    assert!(left <= 64 << 10, "{left} bytes are left");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deltas_are_kept_as_they_are_if_so_set() {
     let keep = ephemeris_ingest::otlp::DeltaMode::Keep;
     let server = TestServer::start_with(|c| c.otlp.options.delta = keep).await;

@@ -299,3 +299,21 @@ fn what_was_acknowledged_is_in_the_next_answer() {
         dashboard.server.stop().await;
     });
 }
+
+#[tokio::test]
+async fn a_step_beyond_all_times_is_refused_and_a_long_one_answers_alike_each_time() {
+    let server = TestServer::start().await;
+    let now = server.app.clock.now().0;
+    let samples = [(now - 2000, 19.0), (now - 1000, 20.0)];
+    server.write(&request(vec![series(&[("__name__", "m")], &samples)])).await;
+    let at = seconds(now);
+    let path = |step: &str| format!("/api/v1/query_range?query=m&start={at}&end={at}&step={step}");
+    let refused = server.get(&path("9223372036854775807ms")).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text());
+    let first = server.get(&path("291y")).await.text();
+    assert!(first.contains("\"20\""), "{first}");
+    for _ in 0..3 {
+        assert_eq!(server.get(&path("291y")).await.text(), first);
+    }
+    server.stop().await;
+}

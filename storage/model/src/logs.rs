@@ -260,7 +260,8 @@ pub trait StreamSet: Send + Sync {
 
     /// Reads the entries of stream `index` inside `range` (a part of the selection's range), in the
     /// selection's direction: fills `buffer` with a run of them, hands it to `visit`, and goes on
-    /// with the next run until there is none or `visit` breaks off; a run may be empty. Entries of equal time keep the
+    /// with the next run until there is none or `visit` breaks off; a run may be empty. Entries of
+    /// equal time keep the
     /// order they came in (the reverse of it when going backward); the same entry (time, line and
     /// metadata) sent twice is there once.
     ///

@@ -39,8 +39,23 @@ pub struct Reader {
     pub(crate) warnings: Mutex<Vec<String>>,
     /// Whether the caller wants nothing any more.
     pub(crate) stop: Option<Stop>,
-    /// Series of one selection in one part at most.
-    pub(crate) series_max: u64,
+    /// What one selection may read.
+    pub(crate) limits: ReadLimits,
+}
+
+/// What one selection may read; more ends it with [`SourceError::Limit`].
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimits {
+    /// Series found in one part of the store. More are told before their labels are looked at.
+    pub series_max: u64,
+    /// Samples decoded for one batch of series. More are told after the series that has them.
+    pub samples_max: usize,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        Self { series_max: u64::MAX, samples_max: usize::MAX }
+    }
 }
 
 impl Reader {
@@ -52,11 +67,10 @@ impl Reader {
         self
     }
 
-    /// The same, which ends a selection of more series with [`SourceError::Limit`], before it looks at
-    /// their labels.
+    /// The same, which reads no more than `limits`.
     #[must_use]
-    pub const fn with_series_max(mut self, series_max: u64) -> Self {
-        self.series_max = series_max;
+    pub const fn with_limits(mut self, limits: ReadLimits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -117,7 +131,7 @@ impl Source for Reader {
         let found = self.parts(range);
         let part_count = found.as_ref().map_or(0, |(_, parts)| parts.len());
         let catalog = Arc::clone(&self.catalog);
-        let limits = (self.stop.clone(), self.series_max);
+        let limits = (self.stop.clone(), self.limits);
         let mut selection = Selection::new(catalog, range, limits, part_count);
         self.catalog.missing(range).into_iter().for_each(|text| selection.warn(text));
         if let Some((tenant, parts)) = found {

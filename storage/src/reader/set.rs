@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::part::{Part, Since};
-use super::{Stop, WARNINGS_MAX, source_error};
+use super::{ReadLimits, Stop, WARNINGS_MAX, source_error};
 use crate::catalog::Catalog;
 use crate::deleted::Deleted;
 use crate::encoding::put_bytes;
@@ -45,7 +45,7 @@ pub(super) struct Selection {
     warnings: Mutex<Vec<String>>,
     read: Mutex<ReadStats>,
     stop: Option<Stop>,
-    series_max: u64,
+    limits: ReadLimits,
 }
 
 /// What one part has of the selected series.
@@ -69,7 +69,7 @@ impl Selection {
     pub(super) fn new(
         catalog: Arc<Catalog>,
         range: TimeRange,
-        (stop, series_max): (Option<Stop>, u64),
+        (stop, limits): (Option<Stop>, ReadLimits),
         part_count: usize,
     ) -> Self {
         Self {
@@ -83,8 +83,18 @@ impl Selection {
             warnings: Mutex::default(),
             read: Mutex::default(),
             stop,
-            series_max,
+            limits,
         }
+    }
+
+    /// Counts samples that were read for a batch.
+    fn count(&self, read: &mut usize, samples: &SeriesSamples) -> Result<()> {
+        *read = read.saturating_add(samples.timestamps.len());
+        let most = self.limits.samples_max;
+        if *read > most {
+            return Err(Error::Limit(format!("a batch has {read} samples; limit is {most}")));
+        }
+        Ok(())
     }
 
     /// Takes note of what the answer lacks.
@@ -128,9 +138,9 @@ impl Selection {
     ) -> Result<()> {
         let since = Since { start: self.range.start, stop: self.stop.as_ref() };
         let ids = part.select(tenant, matchers, since)?;
-        if ids.len() > self.series_max {
-            let text =
-                format!("a selection finds {} series; limit is {}", ids.len(), self.series_max);
+        let most = self.limits.series_max;
+        if ids.len() > most {
+            let text = format!("a selection finds {} series; limit is {most}", ids.len());
             return Err(Error::Limit(text));
         }
         series.reserve(usize::try_from(ids.len()).unwrap_or(0));
@@ -173,6 +183,7 @@ impl Selection {
         // What another query left uncounted on this thread.
         block::take_read();
         let (mut scratch, mut samples) = (Vec::new(), SeriesSamples::default());
+        let mut read = 0;
         for Selected { part, series, deleted } in &self.parts {
             let before = |end: usize| series.partition_point(|(place, _)| (*place as usize) < end);
             let wanted = &series[before(indices.start)..before(indices.end)];
@@ -186,6 +197,7 @@ impl Selection {
                                 generation.read_newest(id, self.range, &mut scratch, &mut samples);
                             }
                         }
+                        self.count(&mut read, &samples)?;
                         join(&mut out[slot(place)], &mut samples);
                     }
                 }
@@ -199,6 +211,7 @@ impl Selection {
                     let which = if deleted.is_empty() { which } else { Wanted::All };
                     let wanted = (self.range, which);
                     block.read_wanted(&ids, wanted, &mut damage, &mut |id, found| {
+                        self.count(&mut read, found)?;
                         if let Ok(at) = by_id.binary_search_by_key(&id, |(id, _)| *id) {
                             let out = &mut out[slot(by_id[at].1)];
                             if deleted.touches(id) {

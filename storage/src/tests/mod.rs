@@ -25,7 +25,7 @@ use ephemeris_model::{
 };
 
 use crate::faults::Faults;
-use crate::{Background, Error, ManualClock, Reader, Store, StoreConfig};
+use crate::{Background, Error, ManualClock, ReadLimits, Reader, Store, StoreConfig};
 use body::{Decoder, Request, rows};
 
 /// 2026-06-01T12:00:00Z.
@@ -213,12 +213,23 @@ fn a_selection_of_many_series_ends_when_it_is_told_to_or_finds_too_many() {
         let error = stopped.select(&select).err();
         assert!(matches!(error, Some(ephemeris_model::SourceError::Canceled)), "{error:?}");
         let found = |max| {
-            let reader = fixture.reader("t").with_series_max(max);
+            let limits = ReadLimits { series_max: max, ..ReadLimits::default() };
+            let reader = fixture.reader("t").with_limits(limits);
             reader.select(&select).map(|set| set.len()).map_err(|error| error.to_string())
         };
         assert_eq!(found(300), Ok(300));
         let error = found(299).expect_err("one too many");
         assert!(error.contains("a selection finds 300 series; limit is 299"), "{error}");
+        let loaded = |samples_max| {
+            let reader = fixture.reader("t");
+            let reader = reader.with_limits(ReadLimits { samples_max, ..ReadLimits::default() });
+            let set = reader.select(&select).expect("it is found");
+            let mut buffer = SampleBuffer::default();
+            set.read(0..300, &mut buffer, &mut |_, _| Ok(())).map_err(|error| error.to_string())
+        };
+        assert_eq!(loaded(301), Ok(()));
+        let error = loaded(9).expect_err("too many samples");
+        assert!(error.contains("samples; limit is 9"), "{error}");
     }
 }
 

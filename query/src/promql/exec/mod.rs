@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `chain.rs` | selectors and what works on each series alone, one series at a time |
 //! | `read.rs` | reads the series of a selection by several threads |
-//! | `prepare.rs`, `lookback.rs`, `slide.rs` | instant selectors and range windows over the samples of a series |
+//! | `prepare.rs`, `lookback.rs`, `slide.rs` | instant selectors and range windows over the samples
+//! of a series |
 //! | `aggregate/` | aggregations; most fold each series into its group as it comes |
 //! | `join.rs`, `set.rs`, `with_scalar.rs` | binary operators |
 //! | `whole.rs`, `absent.rs`, `info.rs` | functions that need all series at once |

@@ -356,13 +356,13 @@ fn kept_interval(interval: i64) -> i32 {
 /// Bytes after those of a chunk, so that eight can be read from any place.
 const PADDING: [u8; 8] = [0; 8];
 
-/// Decodes `count` samples from bytes with [`PADDING`]; `None` if the bytes do not hold them.
-/// Appends the `count` samples of the bytes of a chunk to `out`.
+/// Appends the `count` samples of the bytes of a chunk, with [`PADDING`] behind them, to `out`.
 pub(super) fn decode(bytes: &[u8], count: u32, out: &mut SeriesSamples) {
     let decoded = decode_all(bytes, count, out);
     debug_assert!(decoded.is_some(), "a chunk decodes to what was pushed");
 }
 
+/// The same; `None` if the bytes do not hold them.
 fn decode_all(bytes: &[u8], count: u32, out: &mut SeriesSamples) -> Option<()> {
     let start = out.timestamps.len();
     out.timestamps.resize(start + count as usize, 0);

@@ -41,8 +41,8 @@ impl Mixer {
             for (number, [k0, k1, k2, k3]) in places.iter().zip(&self.keys) {
                 let at = u32::from_le_bytes(*number) as usize;
                 let Some(SymbolHash([high, low])) = symbols.get(at) else { continue };
-                a = a.wrapping_add(product(high ^ k0, low ^ k1));
-                b = b.wrapping_add(product(high ^ k2, low ^ k3));
+                a = a.wrapping_add(product(high.wrapping_add(*k0), low.wrapping_add(*k1)));
+                b = b.wrapping_add(product(high.wrapping_add(*k2), low.wrapping_add(*k3)));
             }
         }
         u128::from(folded(a)) << 64 | u128::from(folded(b))
